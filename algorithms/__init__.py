@@ -1,0 +1,1 @@
+"""Edge table in, table keyed by `id` out: communities, rings, features, leads."""

@@ -1,0 +1,1 @@
+"""The browser screens; reads `graph`, never Spark or torch."""

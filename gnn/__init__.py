@@ -1,0 +1,1 @@
+"""Tensors from here on: data sets as of a day, models, scores."""

@@ -1,0 +1,1 @@
+"""Raw records in, node and edge tables out (Spark)."""

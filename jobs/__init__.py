@@ -1,0 +1,1 @@
+"""The night: stages in order, their ledger and their report; imports all, imported by none."""
