@@ -86,7 +86,11 @@ NODES: tuple[NodeType, ...] = (
     NodeType(Label.PERSON, (Value("gender", "string", "last"), Value("birth_year", "long", "last"))),
     NodeType(
         Label.APPLICATION,
-        (Value("applied_at", "timestamp", "max"), Value("amount_cny", "double", "last"), Value("product", "string", "last")),
+        (
+            Value("applied_at", "timestamp", "max"),
+            Value("amount_cny", "double", "last"),
+            Value("product", "string", "last"),
+        ),
     ),
     NodeType(
         Label.LOAN,
@@ -98,7 +102,9 @@ NODES: tuple[NodeType, ...] = (
         ),
     ),
     NodeType(Label.PHONE, (Value("kind", "string", "last"), Value("carrier", "string", "last"))),
-    NodeType(Label.DEVICE, (Value("kind", "string", "last"), Value("os", "string", "last"), Value("model", "string", "last"))),
+    NodeType(
+        Label.DEVICE, (Value("kind", "string", "last"), Value("os", "string", "last"), Value("model", "string", "last"))
+    ),
     NodeType(Label.SIM),
     NodeType(Label.ADDRESS),
     NodeType(Label.BANK_CARD),
@@ -116,18 +122,28 @@ EDGES: tuple[EdgeType, ...] = (
     EdgeType("SUBMITTED", Label.COMPANY, Label.APPLICATION),
     EdgeType("FUNDED", Label.APPLICATION, Label.LOAN),
     EdgeType(
-        "USES_PHONE", Label.PERSON, Label.PHONE,
+        "USES_PHONE",
+        Label.PERSON,
+        Label.PHONE,
         (Value("held_from", "timestamp", "min"), Value("held_to", "timestamp", "last")),
     ),
     EdgeType("USES_DEVICE", Label.PERSON, Label.DEVICE),
     EdgeType("HOLDS_SIM", Label.DEVICE, Label.SIM),
     EdgeType("HOLDS_SIM", Label.PHONE, Label.SIM),
     EdgeType(
-        "LISTS_CONTACT", Label.PERSON, Label.PHONE,
-        (Value("relation", "string", "last"), Value("emergency", "boolean", "any"), Value("contact_name", "string", "last")),
+        "LISTS_CONTACT",
+        Label.PERSON,
+        Label.PHONE,
+        (
+            Value("relation", "string", "last"),
+            Value("emergency", "boolean", "any"),
+            Value("contact_name", "string", "last"),
+        ),
     ),
     EdgeType(
-        "CALLED", Label.PHONE, Label.PHONE,
+        "CALLED",
+        Label.PHONE,
+        Label.PHONE,
         (Value("duration_s", "long", "sum"), Value("missed_count", "long", "sum")),
     ),
     EdgeType("LIVES_AT", Label.PERSON, Label.ADDRESS),

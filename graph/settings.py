@@ -29,7 +29,7 @@ class Neo4jSettings(BaseSettings):
 
 
 class PlatformSettings(BaseSettings):
-    """`CREDIT_GRAPH_CACHE` (jars), `CREDIT_GRAPH_KEYS` (token and vault keys, outside the lake), `CREDIT_GRAPH_LAKE`."""
+    """`CREDIT_GRAPH_CACHE` (jars), `_KEYS` (keys of tokens and vault, outside the lake), `_LAKE`."""
 
     model_config = SettingsConfigDict(env_prefix="CREDIT_GRAPH_")
     cache: Path = Field(default_factory=lambda: user_cache_path("credit-graph"))

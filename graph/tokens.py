@@ -8,6 +8,7 @@ keyed ones cannot, and equal digits of two kinds never meet.
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import os
 import secrets
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from hmac import digest
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -75,7 +75,9 @@ class Keys:
         """Write new random keys to `path` (mode 0600) and return them; keys that exist are returned unchanged."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            record = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("token_secret", "vault_key")}
+            record = {
+                name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("token_secret", "vault_key")
+            }
             part = path.with_suffix(f".{os.getpid()}.part")
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 json.dump(record, file)
@@ -114,8 +116,14 @@ class Keys:
 
     def tokenizer(self, kind: Kind) -> Callable[[str], str]:
         """Return the function from a canonical value of `kind` to its token."""
-        key, prefix = self._kind_keys[kind], PREFIX[kind] + "_"
-        return lambda value: prefix + digest(key, value.encode(), "sha256")[:16].hex()
+        keyed, prefix = hmac.new(self._kind_keys[kind], digestmod="sha256"), PREFIX[kind] + "_"
+
+        def token(value: str) -> str:
+            mac = keyed.copy()  # half the time of keying anew
+            mac.update(value.encode())
+            return prefix + mac.digest()[:16].hex()
+
+        return token
 
     def token(self, kind: Kind, value: str) -> str:
         """Return the token of one canonical value."""

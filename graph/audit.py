@@ -1,0 +1,197 @@
+"""Who saw what and why: an append-only log in SQL whose rows are chained by SHA-256.
+
+A changed, removed or inserted row breaks the chain at its number. Rows cut from the end do not: keep the
+`head` that `verify` returns somewhere else and compare.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+GENESIS = "0" * 64
+_ATTEMPTS = 20  # of writers that meet at one number, on databases without SQLite's lock at the beginning
+_LOCK_SECONDS = 30
+
+_METADATA = MetaData()
+AUDIT = Table(
+    "audit",
+    _METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+_REFUSE = (
+    "CREATE TRIGGER IF NOT EXISTS audit_no_{verb} BEFORE {verb} ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+)
+
+
+class AuditUnavailableError(Exception):
+    """The audit log could not be written or read, so that nothing may be shown."""
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One row; `at` is UTC in ISO 8601, `object` a token or an id, never a plain value."""
+
+    seq: int
+    at: str
+    user: str
+    action: str
+    object: str
+    purpose: str
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What `verify` found: `rows` whole rows from the first, the hash of the last, and the first broken number."""
+
+    rows: int
+    head: str
+    first_broken_seq: int | None
+
+
+def _hash(fields: dict[str, Any]) -> str:
+    """Return the SHA-256 of the canonical JSON (sorted keys, no spaces, UTF-8) of all columns but `hash`."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class AuditLog:
+    """The log at an SQLAlchemy URL; a SQLite file is made on first use, readable by its owner only."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._made: Engine | None = None
+
+    def append(self, *, user: str, action: str, object: str, purpose: str) -> AuditEntry:
+        """Write one row and return it once it is on disk.
+
+        Raises:
+            AuditUnavailableError: it could not be written; the caller must show nothing.
+        """
+        fields: dict[str, Any] = {"user": user, "action": action, "object": object, "purpose": purpose}
+        try:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    with self._engine().execution_options(append=True).begin() as connection:
+                        return self._insert(connection, fields)
+                except IntegrityError:  # another writer took the number between our read and our write
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+        except (SQLAlchemyError, OSError, UnicodeError) as error:
+            raise self._unavailable("written", error) from None
+        raise AssertionError("unreachable")
+
+    def entries(self, limit: int = 100) -> list[AuditEntry]:
+        """Return the newest rows, newest first.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        try:
+            with self._engine().connect() as connection:
+                rows = connection.execute(select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(limit))
+                return [AuditEntry(**row._mapping) for row in rows]
+        except (SQLAlchemyError, OSError) as error:
+            raise self._unavailable("read", error) from None
+
+    def verify(self) -> Chain:
+        """Walk the chain from its first row and name the first number that is missing, changed or out of place.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        head, rows = GENESIS, 0
+        try:
+            with self._engine().connect() as connection:
+                found = connection.execution_options(yield_per=1000).execute(select(AUDIT).order_by(AUDIT.c.seq))
+                for row in found.mappings():
+                    fields = dict(row)
+                    digest = fields.pop("hash")
+                    whole = fields["seq"] == rows + 1 and fields["previous_hash"] == head and digest == _hash(fields)
+                    if not whole:
+                        return Chain(rows, head, rows + 1)
+                    head, rows = digest, rows + 1
+        except (SQLAlchemyError, OSError) as error:
+            raise self._unavailable("read", error) from None
+        return Chain(rows, head, None)
+
+    def _insert(self, connection: Connection, fields: dict[str, Any]) -> AuditEntry:
+        last = connection.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+        at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+        fields = {
+            **fields,
+            "seq": last.seq + 1 if last else 1,
+            "at": at,
+            "previous_hash": last.hash if last else GENESIS,
+        }
+        entry = AuditEntry(hash=_hash(fields), **fields)
+        connection.execute(insert(AUDIT).values(hash=entry.hash, **fields))
+        return entry
+
+    def _engine(self) -> Engine:
+        if self._made is None:
+            sqlite = self._url.get_backend_name() == "sqlite"
+            if sqlite and self._url.database and self._url.database != ":memory:":
+                path = Path(self._url.database)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            engine = create_engine(self._url, connect_args={"timeout": _LOCK_SECONDS} if sqlite else {})
+            if sqlite:
+                event.listen(engine, "connect", _open_sqlite)
+                event.listen(engine, "begin", _begin)
+            with engine.execution_options(append=True).begin() as connection:
+                _METADATA.create_all(connection)
+                for verb in ("UPDATE", "DELETE") if sqlite else ():
+                    connection.execute(text(_REFUSE.format(verb=verb)))
+            self._made = engine
+        return self._made
+
+    def _unavailable(self, verb: str, error: Exception) -> AuditUnavailableError:
+        cause = type(getattr(error, "orig", None) or error).__name__
+        return AuditUnavailableError(
+            f"The audit log at {self._url.render_as_string(hide_password=True)} could not be {verb} ({cause}), so "
+            "nothing is shown. Check that its disk has space and that you may write there, then ask again."
+        )
+
+
+def _open_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the begin event opens transactions, not the driver
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # For an append, the read of the last row and the write are one step; a reader waits for nobody.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("append") else "BEGIN")

@@ -1,0 +1,187 @@
+"""The lake's graph into Neo4j: a full load into a new store, or the difference to what Neo4j already holds.
+
+Neo4j's one `Load` node tells which version of each Delta table it serves. The difference between those versions and
+today's is what an incremental load writes, so that it can be cut off and repeated anywhere: the node moves last.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from delta.tables import DeltaTable
+from neo4j import Driver
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from graph import as_of, writer
+from graph.bulk import StoreCounts, build_store, publish
+from graph.lake import Lake
+from graph.schema import EDGES, NODES, EdgeType, NodeType, Value
+from graph.server import LocalServer
+
+Connect = Callable[[], AbstractContextManager[Driver]]
+
+
+def versions(spark: SparkSession, lake: Lake) -> dict[str, int]:
+    """Return the Delta version of each node and edge table that the lake holds."""
+    found = {}
+    for table in (t.table for t in (*NODES, *EDGES) if as_of.exists(lake, t.table)):
+        latest = DeltaTable.forPath(spark, str(lake.graph(table))).history(1).first()
+        assert latest is not None
+        found[table] = int(latest["version"])
+    return found
+
+
+def loaded_versions(driver: Driver, lake: Lake) -> dict[str, int] | None:
+    """Return the versions that Neo4j holds of this lake's tables; None if it holds nothing or another lake."""
+    record = driver.execute_query("MATCH (load:Load {id: 'current'}) RETURN properties(load) AS load").records
+    if not record or record[0]["load"].get("lake") != str(lake.root.absolute()):
+        return None
+    return dict(json.loads(record[0]["load"]["versions"]))
+
+
+def load_properties(lake: Lake, night: str, tables: dict[str, int]) -> dict[str, object]:
+    """Return what the `Load` node says of a whole load."""
+    return {"night": night, "lake": str(lake.root.absolute()), "versions": json.dumps(tables)}
+
+
+def _table(spark: SparkSession, lake: Lake, table: str, version: int) -> DataFrame:
+    return spark.read.format("delta").option("versionAsOf", version).load(str(lake.graph(table)))
+
+
+def _stored(value: Value) -> Column:
+    column = F.col(value.name)
+    if value.type == "timestamp":
+        return F.unix_seconds(column).alias(value.name)
+    if value.type == "date":
+        return F.unix_seconds(column.cast("timestamp")).alias(value.name)
+    return column
+
+
+def stored(rows: DataFrame, table: NodeType | EdgeType) -> DataFrame:
+    """Return a graph table as Neo4j holds it: times in epoch seconds, no weight."""
+    key = ["src", "dst"] if isinstance(table, EdgeType) else ["id"]
+    seen = [F.unix_seconds(name).alias(name) for name in ("first_seen_at", "last_seen_at")]
+    count = ["event_count"] if isinstance(table, EdgeType) else []
+    return rows.select(*key, *seen, *count, *(_stored(value) for value in table.values))
+
+
+def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path) -> dict[str, int]:
+    """Write the import files of `graph.bulk` and return the rows of each table."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for table in (*NODES, *EDGES):
+        if table.table not in tables:
+            continue
+        rows = stored(_table(spark, lake, table.table, tables[table.table]), table)
+        if isinstance(table, EdgeType):
+            rows = rows.withColumn("src", F.xxhash64("src")).withColumn("dst", F.xxhash64("dst"))
+        else:
+            rows = rows.select(F.xxhash64("id").alias("key"), *rows.columns)
+        kind = "edges" if isinstance(table, EdgeType) else "nodes"
+        flat = [
+            F.regexp_replace(name, r"[\r\n]+", " ").alias(name) if dtype == "string" else F.col(name)
+            for name, dtype in rows.dtypes
+        ]
+        rows.select(*flat).write.option("escape", '"').option("emptyValue", '""').csv(str(folder / kind / table.table))
+    return {name: _table(spark, lake, name, version).count() for name, version in tables.items()}
+
+
+def full_load(spark: SparkSession, lake: Lake, server: LocalServer, night: str, folder: Path) -> StoreCounts:
+    """Build a new store from the whole graph, check its counts, and let `server` serve it."""
+    tables = versions(spark, lake)
+    expected = export(spark, lake, tables, folder)
+    try:
+        name = f"night-{night}-{max(tables.values(), default=0)}"
+        while name in (server.linked_store(), server.linked_store("previous")):
+            name += "a"
+        counts = build_store(server, folder, name, expected, load_properties(lake, night, tables))
+        publish(server, name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return counts
+
+
+def changes(spark: SparkSession, lake: Lake, table: NodeType | EdgeType, old: int | None, new: int) -> DataFrame:
+    """Return the rows to write and to delete between two versions of a table, with `gone` for the latter."""
+    now = stored(_table(spark, lake, table.table, new), table)
+    if old is None:
+        return now.withColumn("gone", F.lit(False))
+    key = ["src", "dst"] if isinstance(table, EdgeType) else ["id"]
+    before = stored(_table(spark, lake, table.table, old), table)
+    whole = F.struct(*now.columns)
+    pair = before.select(*key, whole.alias("before")).join(now.select(*key, whole.alias("now")), key, "full_outer")
+    differ = pair.where(~F.col("before").eqNullSafe(F.col("now")))
+    row = F.coalesce("now", "before")
+    return differ.select(*(row[name].alias(name) for name in now.columns), F.col("now").isNull().alias("gone"))
+
+
+def incremental_load(spark: SparkSession, lake: Lake, connect: Connect, night: str, buckets: int = 4) -> writer.Changes:
+    """Write to Neo4j what changed since the versions it holds; a second time changes nothing.
+
+    Edges go in rounds of node buckets (`graph.writer.rounds`), so that no two tasks of a round touch one node.
+    """
+    tables = versions(spark, lake)
+    with connect() as driver:
+        writer.ensure_schema(driver)
+        old = loaded_versions(driver, lake) or {}
+    total = writer.Changes()
+    moved = [t for t in (*NODES, *EDGES) if t.table in tables and old.get(t.table) != tables[t.table]]
+    found = {t.table: changes(spark, lake, t, old.get(t.table), tables[t.table]).persist() for t in moved}
+    for table in moved:
+        if isinstance(table, NodeType):
+            rows = found[table.table].where("NOT gone").drop("gone")
+            total += _send(rows, connect, table, "upsert")
+    for table in moved:
+        if isinstance(table, EdgeType):
+            for gone, how in ((False, "upsert"), (True, "delete")):
+                rows = found[table.table].where(F.col("gone") == gone).drop("gone")
+                total += _send_edges(rows, connect, table, how, buckets)
+    for table in moved:
+        if isinstance(table, NodeType):
+            total += _send(found[table.table].where("gone").select("id"), connect, table, "delete")
+    with connect() as driver:
+        writer.write_load(driver, load_properties(lake, night, tables))
+    for rows in found.values():
+        rows.unpersist()
+    return total
+
+
+def _send_edges(rows: DataFrame, connect: Connect, table: EdgeType, how: str, buckets: int) -> writer.Changes:
+    if rows.limit(1).count() == 0:
+        return writer.Changes()
+    a, b = (F.pmod(F.xxhash64(end), F.lit(buckets)) for end in ("src", "dst"))
+    paired = rows.withColumn("low", F.least(a, b)).withColumn("high", F.greatest(a, b)).persist()
+    total = writer.Changes()
+    for pairs in writer.rounds(buckets):
+        tasks = [
+            paired.where((F.col("low") == i) & (F.col("high") == j)).drop("low", "high").coalesce(1) for i, j in pairs
+        ]
+        whole = tasks[0]
+        for task in tasks[1:]:
+            whole = whole.union(task)
+        total += _send(whole, connect, table, how)
+    paired.unpersist()
+    return total
+
+
+def _send(rows: DataFrame, connect: Connect, table: NodeType | EdgeType, how: str) -> writer.Changes:
+    """Write one partition a task with the official driver; return what changed."""
+
+    def send(partition: Iterator[Row]) -> Iterator[writer.Changes]:
+        plain: Iterator[dict[str, Any]] = (row.asDict() for row in partition)
+        with connect() as driver:
+            if isinstance(table, EdgeType):
+                done = (writer.upsert_edges if how == "upsert" else writer.delete_edges)(driver, table, plain)
+            else:
+                done = (writer.upsert_nodes if how == "upsert" else writer.delete_nodes)(driver, table, plain)
+        yield done
+
+    total = writer.Changes()
+    for done in rows.rdd.mapPartitions(send).collect():
+        total += done
+    return total

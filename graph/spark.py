@@ -1,0 +1,60 @@
+"""One Spark session with Delta, from jars fetched at set-up; nothing is resolved at run time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from graph.jars import fetch
+from graph.settings import PlatformSettings, SparkSettings
+
+
+def spark_session(
+    name: str, settings: SparkSettings, platform: PlatformSettings, jar_sets: tuple[str, ...] = ("spark",)
+) -> SparkSession:
+    """Return the process's session, started on first call (20–30 s).
+
+    All times are UTC. Event logs and the web page are off: plans may name files.
+    """
+    jars = [str(jar) for jar_set in jar_sets for jar in fetch(jar_set, platform.cache)]
+    local = settings.local_dir.absolute()
+    local.mkdir(parents=True, exist_ok=True)
+    # Workers use the interpreter that runs us, and one polars thread each: Spark already runs one task a core.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    os.environ["TZ"] = "UTC"
+    conf = {
+        "spark.jars": ",".join(jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.driver.memory": settings.driver_memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(local),
+        "spark.sql.warehouse.dir": str(local / "warehouse"),
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dderby.system.home={local} -Djava.io.tmpdir={local}",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        "spark.sql.parquet.compression.codec": "zstd",
+        "spark.io.compression.codec": "lz4",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.databricks.delta.properties.defaults.checkpoint.writeStatsAsStruct": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        "spark.executorEnv.POLARS_MAX_THREADS": "1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.python.worker.reuse": "true",
+        "spark.log.level": "ERROR",
+    }
+    builder = SparkSession.builder.appName(name).master(settings.master)
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def checkpoint_dir(settings: SparkSettings) -> Path:
+    """Return the folder GraphFrames keeps its checkpoints in."""
+    return settings.local_dir.absolute() / "checkpoints"

@@ -1,0 +1,98 @@
+"""The vault: plain personal values, encrypted, behind one reading method that writes the audit line first.
+
+The table `LAKE/vault` has `token` string, `shard` string (the two hexadecimal digits after the token's
+underscore; the partition) and `sealed` binary. It is written by the night and read here without Spark.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from graph.audit import AuditLog
+from graph.tokens import PREFIX, Keys
+
+_NONCE_BYTES = 12
+_TOKEN = re.compile(rf"(?:{'|'.join(sorted(set(PREFIX.values())))})_[0-9a-f]{{32}}")
+
+
+class VaultError(Exception):
+    """The vault did not show a value; the message says why, without the value."""
+
+
+def is_token(text: str) -> bool:
+    """Tell whether the text has the shape of a token, such as `tel_` and 32 hexadecimal digits."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def shard(token: str) -> str:
+    """Return the partition of a token: 256 of them, by its first two hexadecimal digits."""
+    return token.partition("_")[2][:2]
+
+
+def seal(keys: Keys, token: str, plain: str | bytes) -> bytes:
+    """Return nonce and AES-256-GCM ciphertext of a value, bound to its token: moved to another row it does not open."""
+    nonce = os.urandom(_NONCE_BYTES)
+    data = plain.encode() if isinstance(plain, str) else plain
+    return nonce + AESGCM(keys.vault_key).encrypt(nonce, data, token.encode())
+
+
+class Vault:
+    """The vault of one lake."""
+
+    def __init__(self, path: Path, keys: Keys, audit: AuditLog) -> None:
+        self._path = path
+        self._aead = AESGCM(keys.vault_key)
+        self._audit = audit
+
+    def reveal(self, token: str, user: str, purpose: str) -> str:
+        """Return the plain value behind a token, after a line in the audit log that says who asked and why.
+
+        A question about an unknown token is logged too.
+
+        Raises:
+            VaultError: no user or purpose, not a token, an unknown token, or other keys than the vault's.
+            graph.audit.AuditUnavailableError: the line could not be written, so nothing was read.
+        """
+        if not user.strip() or not purpose.strip():
+            raise VaultError(
+                "A value is shown only to a named user for a stated purpose; one of the two was empty. Give both."
+            )
+        if not is_token(token):  # before the audit line, which must not hold what may be a plain value
+            raise VaultError(
+                "A token was needed, such as `tel_` and 32 hexadecimal digits, and something else was given."
+            )
+        self._audit.append(user=user.strip(), action="reveal", object=token, purpose=purpose.strip())
+        sealed = self._sealed(token)
+        try:
+            return self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], token.encode()).decode()
+        except InvalidTag:
+            raise VaultError(
+                f"The vault holds {token} but the keys at hand do not open it: they are not those of this lake, or the "
+                "row was altered. Set CREDIT_GRAPH_KEYS to the key file of this lake."
+            ) from None
+
+    def _sealed(self, token: str) -> bytes:
+        import pyarrow.dataset as ds
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            table = DeltaTable(str(self._path))
+        except (TableNotFoundError, FileNotFoundError):
+            raise VaultError(
+                f"No vault was found at {self._path}. Run a night first, or set CREDIT_GRAPH_LAKE."
+            ) from None
+        # The shard is the partition: one of 256 folders is opened.
+        row = (ds.field("shard") == shard(token)) & (ds.field("token") == token)
+        found = table.to_pyarrow_dataset().to_table(columns=["sealed"], filter=row)
+        if not found.num_rows:
+            raise VaultError(
+                f"The vault holds no value for {token}. It was erased, or the token was made with other keys than "
+                "those of this lake."
+            )
+        return bytes(found["sealed"][0].as_py())

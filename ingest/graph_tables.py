@@ -1,0 +1,89 @@
+"""Raw tables to the lake's graph: `_events` tables rebuilt where their sources changed, then folded as of the night."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from graph import as_of
+from graph.lake import Lake
+from graph.schema import EDGES, NODES, EdgeType
+from ingest.events import Raw, applicants, edge_events, edge_sources, node_events, node_sources
+from ingest.raw import has_table, raw_schema
+from ingest.sources import SOURCES
+
+
+def raw_reader(spark: SparkSession, lake: Lake) -> Raw:
+    """Return the function from a source's name to its raw rows; a source never delivered has none."""
+
+    def raw(source: str) -> DataFrame:
+        path = lake.raw(source)
+        if not has_table(path):
+            return spark.createDataFrame([], raw_schema(SOURCES[source]))
+        return spark.read.format("delta").load(str(path))
+
+    return raw
+
+
+def build(spark: SparkSession, lake: Lake, at: datetime, touched: set[str]) -> dict[str, int]:
+    """Bring every graph table to what was known at `at`; return the rows of each table of the graph.
+
+    Args:
+        touched: sources with new rows; tables that none of them feeds are left as they are.
+    """
+    raw = raw_reader(spark, lake)
+    delivered = {source for source in SOURCES if has_table(lake.raw(source))}
+    related = _related(raw) if "relations" in delivered else set()
+    if touched or not as_of.exists(lake, "applicant_person"):
+        _write(applicants(raw), lake, "applicant_person")
+    changed_labels: set[str] = set()
+    for edge in EDGES:
+        own = set(edge_sources(edge)) - {"relations"}
+        has_rows = bool(own & delivered) or (edge.relationship, edge.src, edge.dst) in related
+        if has_rows and (own & touched or ("relations" in touched and _is_related(edge, related))):
+            _write(edge_events(raw, edge), lake, f"{edge.table}_events", partitioned=True)
+            _write(as_of.edges(spark, lake, edge, at), lake, edge.table)
+            changed_labels |= {edge.src, edge.dst}
+    for node in NODES:
+        sources = set(node_sources(node))
+        if sources & touched:
+            own_rows = node_events(raw, node)
+            if own_rows is not None:
+                _write(own_rows, lake, f"{node.table}_events", partitioned=True)
+        if sources & touched or node.label in changed_labels:
+            ends = [
+                _edge_table(spark, lake, edge).select(F.col(end).alias("id"), "first_seen_at", "last_seen_at")
+                for edge in EDGES if as_of.exists(lake, edge.table)
+                for end, label in (("src", edge.src), ("dst", edge.dst)) if label == node.label
+            ]  # fmt: skip
+            own = as_of.own_rows(spark, lake, node, at)
+            _write(as_of.fold_nodes(own, as_of.union(spark, ends), node), lake, node.table)
+    return counts(spark, lake)
+
+
+def counts(spark: SparkSession, lake: Lake) -> dict[str, int]:
+    """Return the rows of every node and edge table the lake holds; Delta answers from its log."""
+    tables = [t.table for t in (*NODES, *EDGES) if as_of.exists(lake, t.table)]
+    return {table: spark.read.format("delta").load(str(lake.graph(table))).count() for table in tables}
+
+
+def _related(raw: Raw) -> set[tuple[str, str, str]]:
+    ends = raw("relations").select(F.upper("relation"), "from_kind", "to_kind").distinct().collect()
+    return {(row[0], row[1], row[2]) for row in ends}
+
+
+def _is_related(edge: EdgeType, related: set[tuple[str, str, str]]) -> bool:
+    return (edge.relationship, edge.src, edge.dst) in related
+
+
+def _edge_table(spark: SparkSession, lake: Lake, edge: EdgeType) -> DataFrame:
+    return spark.read.format("delta").load(str(lake.graph(edge.table)))
+
+
+def _write(rows: DataFrame, lake: Lake, table: str, partitioned: bool = False) -> None:
+    writer = rows.write.format("delta").mode("overwrite")
+    if partitioned:
+        writer = writer.partitionBy("delivered_on")
+    writer.save(str(lake.graph(table)))

@@ -1,0 +1,414 @@
+"""Files of a landing folder found, cut into parts, and each part turned into staged rows by one Spark task.
+
+A task writes what it made (typed rows, quarantine, vault entries) as Parquet under names made of the part alone,
+by temporary name and rename, so that a repeated task changes nothing. Only counts travel back to the driver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from uuid import uuid4
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from graph.tokens import Keys
+from graph.vault import seal
+from ingest.cleaning import Cleaner
+from ingest.lines import (
+    BLOCK_BYTES,
+    HeaderError,
+    Lines,
+    Reject,
+    TruncatedError,
+    read_json_lines,
+    read_lines,
+    split_header,
+    stream_blocks,
+    whole_lines,
+)
+from ingest.mapping import Mapping, apply, read_join
+from ingest.sources import SOURCES
+
+PART_BYTES = 24 << 20  # a task's share of a plain file
+FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+MAX_KEPT_BYTES = 16 << 20  # of a whole file that is no file of its kind
+
+REJECT_SCHEMA = pa.schema(
+    [
+        ("source_file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("column", pa.string()),
+        ("row_kept", pa.bool_()), ("delivered_on", pa.date32()), ("original", pa.binary()),
+    ]
+)  # fmt: skip
+
+
+class LandingError(Exception):
+    """The landing folder cannot be read as it is; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class LandingFile:
+    """One file that fills one source; a file that fills several stands here several times."""
+
+    path: str
+    name: str  # inside the landing folder
+    source: str
+    entry: int  # which entry of the mapping
+    delivered_on: date
+    folder: str  # of the delivery, where joined files lie
+    bytes: int
+    digest: str
+
+    @property
+    def format(self) -> str:
+        """`csv`, `csv.gz`, `jsonl`, `jsonl.gz` or `parquet`."""
+        return next(ending[1:] for ending in sorted(FORMATS, key=len, reverse=True) if self.path.endswith(ending))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one task reads: bytes [start, end) of a plain CSV file, or (end 0) a whole file."""
+
+    file: LandingFile
+    start: int = 0
+    end: int = 0
+    first_line: int = 2
+    header: bytes = b""
+
+    @property
+    def id(self) -> str:
+        """Name of the part's staged files."""
+        text = f"{self.file.name}|{self.file.entry}|{self.file.delivered_on}|{self.start}"
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@dataclass
+class PartCounts:
+    """Rows of one part: read = typed + quarantined; `reasons` counts the quarantined, `notes` values set aside."""
+
+    name: str
+    source: str
+    read: int = 0
+    typed: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def deliveries(landing: Path, mapping: Mapping, until: date) -> list[tuple[date, Path]]:
+    """Return (delivery date, folder) of all deliveries up to and including `until`, oldest first.
+
+    Without `deliveries` in the mapping these are the folders named by a date; where there is none and the mapping
+    names file patterns, the landing folder itself is one delivery of `until`.
+
+    Raises:
+        LandingError: there is no landing folder, or nothing in it is a delivery.
+    """
+    if not landing.is_dir():
+        raise LandingError(f"The landing folder {landing} is not there; name the folder that holds <YYYY-MM-DD>/.")
+    if mapping.deliveries:
+        return sorted((day, landing / folder) for day, folder in mapping.deliveries.items() if day <= until)
+    found = []
+    for folder in landing.iterdir():
+        try:
+            day = date.fromisoformat(folder.name)
+        except ValueError:
+            continue
+        if folder.is_dir() and len(folder.name) == 10:
+            found.append((day, folder))
+    if not found and mapping.sources:
+        return [(until, landing)]
+    if not found:
+        raise LandingError(f"{landing} holds no folder named by a date such as 2026-06-30; found {_some(landing)}.")
+    return sorted(entry for entry in found if entry[0] <= until)
+
+
+def _some(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "") if names else "nothing"
+
+
+def landing_files(landing: Path, mapping: Mapping, until: date) -> Iterator[tuple[LandingFile | None, str]]:
+    """Yield every file of the deliveries up to `until` with its name; None where no source takes it."""
+    for day, folder in deliveries(landing, mapping, until):
+        for path in sorted(p for p in folder.rglob("*") if p.is_symlink() or p.is_file()):
+            name = str(path.relative_to(landing))
+            taken = False
+            for source, entry in _takers(path.relative_to(folder), mapping):
+                taken = True
+                size = 0 if path.is_symlink() else path.stat().st_size
+                digest = "symlink" if path.is_symlink() else _digest(path)
+                yield LandingFile(str(path), name, source, entry, day, str(folder), size, digest), name
+            if not taken and not _joined(path.relative_to(folder), mapping):
+                yield None, name
+
+
+def _takers(path: Path, mapping: Mapping) -> list[tuple[str, int]]:
+    if not path.name.endswith(FORMATS):
+        return []
+    if mapping.sources:
+        return [
+            (source, number)
+            for source, entries in mapping.sources.items()
+            for number, entry in enumerate(entries)
+            if path.match(entry.pattern)
+        ]
+    names = [source for source in SOURCES if path.name.startswith(source)]
+    return [(max(names, key=len), 0)] if names else []
+
+
+def _joined(path: Path, mapping: Mapping) -> bool:
+    return any(
+        str(path) == join.file for entries in mapping.sources.values() for entry in entries for join in entry.joins
+    )
+
+
+def parts(spark: SparkSession, files: list[LandingFile], mapping: Mapping) -> list[Part]:
+    """Cut the files into parts: plain CSV by bytes where no record spans lines, every other file whole.
+
+    Spark scans the plain files once, for line numbers and for quoted line breaks (`docs/ingest.md`).
+    """
+    whole, cut = [], []
+    for file in files:
+        entry = mapping.entry(file.source, file.entry)
+        with_bytes = file.format == "csv" and file.bytes > 0 and file.digest != "symlink"
+        (cut if with_bytes and file.bytes > PART_BYTES else whole).append((file, entry.delimiter))
+    out = [Part(file) for file, _ in whole]
+    windows = [
+        (file, start, min(start + PART_BYTES, file.bytes))
+        for file, _ in cut
+        for start in range(0, file.bytes, PART_BYTES)
+    ]
+    if not windows:
+        return out
+    scans = spark.sparkContext.parallelize(windows, len(windows)).map(lambda w: _scan(w[0].path, w[1], w[2])).collect()
+    by_file: dict[tuple[str, str, int], list[tuple[int, int, int, bool]]] = {}
+    for (file, start, end), (newlines, spans) in zip(windows, scans, strict=True):
+        by_file.setdefault((file.name, file.source, file.entry), []).append((start, end, newlines, spans))
+    for file, _ in cut:
+        scanned = by_file[file.name, file.source, file.entry]
+        if any(spans for *_, spans in scanned):
+            out.append(Part(file))
+            continue
+        with open(file.path, "rb") as opened:
+            header = opened.readline()
+        seen = 0
+        for start, end, newlines, _ in scanned:
+            begin = max(start, len(header))
+            # The first line that begins in the window: after the line, if any, that reaches in from before it.
+            ahead = 0 if begin == len(header) else _reaches_in(file.path, begin)
+            out.append(Part(file, begin, end, seen + 1 + (1 if begin == len(header) and start == 0 else ahead), header))
+            seen += newlines
+    return out
+
+
+def _reaches_in(path: str, start: int) -> int:
+    with open(path, "rb") as file:
+        file.seek(start - 1)
+        return 0 if file.read(1) == b"\n" else 1
+
+
+def _scan(path: str, start: int, end: int) -> tuple[int, bool]:
+    """Return the newlines in bytes [start, end) and whether a line that begins there has an odd number of quotes."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        newlines = file.read(end - start).count(b"\n")
+    block = whole_lines(Path(path), start, end)
+    return newlines, b'"' in block and any(line.count(b'"') % 2 for line in block.split(b"\n"))
+
+
+@lru_cache(maxsize=1)
+def _cleaner(keys: Path, run: str) -> Cleaner:
+    """One for each worker and run: its memory of tokens serves all tasks, and each run seals each value anew."""
+    return Cleaner(Keys.read(keys))
+
+
+@lru_cache(maxsize=16)
+def _join_frame(join: object, folder: str) -> pl.DataFrame:
+    return read_join(join, Path(folder))  # type: ignore[arg-type]
+
+
+def process(part: Part, mapping: Mapping, staging: Path, keys: Path, run: str = "") -> PartCounts:
+    """Read, map, type and tokenize one part; write its staged files; return its counts."""
+    file = part.file
+    source, entry = SOURCES[file.source], mapping.entry(file.source, file.entry)
+    joined = {join.name: _join_frame(join, file.folder) for join in entry.joins}
+    cleaner = _cleaner(keys, run)
+    counts = PartCounts(file.name, file.source)
+    rows: list[pa.Table] = []
+    rejects: list[tuple[Reject, bool]] = []
+    for lines in _part_lines(part, entry.delimiter):
+        missing = entry.reads() - set(lines.frame.columns)
+        if missing and len(lines.frame):
+            column = sorted(missing)[0]
+            lines.rejects += [Reject(n, "missing_column", lines.original(n), column) for n in lines.frame["line"]]
+            lines.frame = lines.frame.clear()
+        before = len(lines.frame)
+        frame = apply(entry, lines.frame, joined) if before else lines.frame
+        cleaned = cleaner.clean(source, lines, frame, file.delivered_on, file.name)
+        rows.append(cleaned.rows)
+        rejects += [(reject, False) for reject in (*lines.rejects, *cleaned.rejects)]
+        rejects += [(note, True) for note in cleaned.notes]
+        counts.typed += len(cleaned.rows)
+    quarantined = [reject for reject, kept in rejects if not kept]
+    counts.quarantined = len(quarantined)
+    counts.read = counts.typed + counts.quarantined
+    counts.reasons.update(_code(reject) for reject in quarantined)
+    counts.notes.update(_code(reject) for reject, kept in rejects if kept)
+    _write(staging / "vault" / f"{part.id}.parquet", cleaner.vault_rows())
+    cleaner.vault_written()
+    _write(staging / file.source / "rejects" / f"{part.id}.parquet", _reject_table(rejects, part, _cleaner_keys(keys)))
+    _write(staging / file.source / "rows" / f"{part.id}.parquet", pa.concat_tables(rows) if rows else None)
+    return counts
+
+
+@lru_cache(maxsize=4)
+def _cleaner_keys(keys: Path) -> Keys:
+    return Keys.read(keys)
+
+
+def _code(reject: Reject) -> str:
+    return f"{reject.column}: {reject.reason}" if reject.column else reject.reason
+
+
+def _reject_table(rejects: list[tuple[Reject, bool]], part: Part, keys: Keys) -> pa.Table:
+    name, day = part.file.name, part.file.delivered_on
+    records = [
+        (name, r.line, r.reason, r.column, kept, day, seal(keys, f"quarantine:{name}:{r.line}", r.original))
+        for r, kept in rejects
+    ]
+    columns = list(zip(*records, strict=True)) if records else [[] for _ in REJECT_SCHEMA]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, REJECT_SCHEMA, strict=True)], schema=REJECT_SCHEMA)
+
+
+def _write(path: Path, table: pa.Table | None) -> None:
+    if table is None or len(table) == 0:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    pq.write_table(table, part, compression="zstd", compression_level=1)
+    part.replace(path)
+
+
+def _part_lines(part: Part, delimiter: str) -> Iterator[Lines]:
+    file = part.file
+    path = Path(file.path)
+    if file.digest == "symlink":
+        yield _refused("symlink", os.fsencode(os.readlink(path)))
+    elif file.format == "parquet":
+        yield from _parquet_lines(path)
+    elif file.format.startswith("jsonl"):
+        yield from _text_lines(path, None, delimiter)
+    elif part.end:
+        names = split_header(part.header, delimiter)
+        yield read_lines(
+            whole_lines(path, part.start, part.end), names, delimiter, part.first_line, part.header.rstrip(b"\r\n")
+        )
+    else:
+        yield from _text_lines(path, b"", delimiter)
+
+
+def _text_lines(path: Path, header: bytes | None, delimiter: str) -> Iterator[Lines]:
+    """Read a CSV (header b"") or JSON Lines (header None) file from its first byte to its last."""
+    names: list[str] = []
+    line, carry = 1, b""
+    try:
+        for block, final in stream_blocks(path):
+            block = carry + block
+            if header == b"":
+                first, newline, rest = block.partition(b"\n")
+                try:
+                    names = split_header(first, delimiter)
+                except HeaderError as error:
+                    if error.reason != "empty_file" or rest:
+                        yield from _all_refused(error.reason, block, path)
+                    return
+                header, block, line = first.rstrip(b"\r"), rest, 2
+                if not newline:
+                    return
+            if header is None:
+                lines = read_json_lines(block.removeprefix(b"\xef\xbb\xbf"), line)
+            else:
+                lines = read_lines(block, names, delimiter, line, header, final)
+            line, carry = line + lines.lines, lines.carry
+            yield lines
+    except TruncatedError as damage:
+        reason = "truncated_gzip" if line > 1 or damage.rest else "not_gzip"
+        original = carry + damage.rest if reason == "truncated_gzip" else path.read_bytes()[:MAX_KEPT_BYTES]
+        whole = original.rfind(b"\n") + 1
+        if reason == "truncated_gzip" and whole and header is not None:
+            if header == b"":
+                first, _, body = original[:whole].partition(b"\n")
+                yield read_lines(body, split_header(first, delimiter), delimiter, 2, first.rstrip(b"\r"))
+                line = 2 + body.count(b"\n")
+            else:
+                yield read_lines(original[:whole], names, delimiter, line, header)
+                line += original[:whole].count(b"\n")
+            original = original[whole:]
+        yield _refused(reason, original, line)
+
+
+def _refused(reason: str, original: bytes, line: int = 1) -> Lines:
+    return Lines(pl.DataFrame(schema={"line": pl.Int64}), [Reject(line, reason, original)])
+
+
+def _all_refused(reason: str, block: bytes, path: Path) -> Iterator[Lines]:
+    """Refuse every line of a file whose header cannot be read, so that its rows are counted."""
+    rows = block.split(b"\n")[:-1] if block.endswith(b"\n") else block.split(b"\n")
+    rejects = [Reject(n, reason, row) for n, row in enumerate(rows, start=1) if row.strip()]
+    if len(block) >= BLOCK_BYTES:  # a huge unreadable file: one record and the file's own bytes stay in the landing
+        rejects = [Reject(1, reason, path.read_bytes()[:MAX_KEPT_BYTES])]
+    yield Lines(pl.DataFrame(schema={"line": pl.Int64}), rejects)
+
+
+def _parquet_lines(path: Path) -> Iterator[Lines]:
+    """Read Parquet by row groups, values as text; the `line` is the row's number from 1."""
+    try:
+        opened = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError):
+        yield _refused("not_parquet", path.read_bytes()[:MAX_KEPT_BYTES])
+        return
+    line = 1
+    for group in range(opened.num_row_groups):
+        frame = pl.DataFrame(pl.from_arrow(opened.read_row_group(group)))
+        if "line" in frame.columns:
+            frame = frame.drop("line")
+        text = frame.with_columns(
+            [
+                pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + ("%:z" if getattr(dtype, "time_zone", None) else ""))
+                if isinstance(dtype, pl.Datetime)
+                else pl.col(name).cast(pl.String)
+                for name, dtype in frame.schema.items()
+            ]
+        )
+        rows = frame.write_ndjson().encode().split(b"\n")
+        records = dict(enumerate(rows[: len(frame)], start=line))
+        numbered = text.with_columns(line=pl.int_range(line, line + len(text), dtype=pl.Int64, eager=True))
+        yield Lines(numbered, [], records=records, first_line=line)
+        line += len(frame)
+
+
+def stage(spark: SparkSession, work: list[Part], mapping: Mapping, staging: Path, keys: Path) -> list[PartCounts]:
+    """Run `process` over all parts, one Spark task each, and return their counts."""
+    if not work:
+        return []
+    tasks = sorted(work, key=lambda part: -(part.end - part.start or part.file.bytes))
+    run = uuid4().hex
+    counted = spark.sparkContext.parallelize(tasks, len(tasks)).map(
+        lambda part: process(part, mapping, staging, keys, run)
+    )
+    return counted.collect()

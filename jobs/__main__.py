@@ -1,0 +1,67 @@
+"""`python -m jobs`: run a night, see the last ones, export a table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from graph.lake import Lake
+from graph.settings import Neo4jSettings, PlatformSettings, SparkSettings
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The night and its reports.")
+nightly = typer.Typer(no_args_is_help=True, help="The night: ingest, graph, load, report.")
+app.add_typer(nightly, name="nightly")
+console = Console()
+
+Day = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The night's day; its delivery is the newest read.")]
+LakeFolder = Annotated[Path | None, typer.Option("--lake", help="Default: CREDIT_GRAPH_LAKE or .local/lake")]
+
+
+@nightly.command("run")
+def run(
+    day: Day,
+    landing: Annotated[Path, typer.Option(help="Folder that holds <YYYY-MM-DD>/<source>*")],
+    lake: LakeFolder = None,
+    mapping: Annotated[str | None, typer.Option(help="A bundled mapping's name or a mapping file")] = None,
+    how: Annotated[str, typer.Option("--load", help="auto, full, incremental or none")] = "auto",
+) -> None:
+    """Run one night; safe to run again, also after it was killed."""
+    from graph.failures import spoken  # noqa: PLC0415
+
+    with spoken(console):
+        from graph.spark import spark_session
+        from ingest.mapping import read_mapping
+        from jobs.ledger import Ledger
+        from jobs.nightly import Night, run_night
+
+        platform = PlatformSettings()
+        root = lake or platform.lake
+        root.mkdir(parents=True, exist_ok=True)
+        night = Night(
+            day.date(), landing, Lake(root), platform.keys.absolute(), read_mapping(mapping), Neo4jSettings(), platform.cache, how,
+        )  # type: ignore[arg-type]  # fmt: skip
+        with console.status("Spark starts"):
+            spark = spark_session("nightly", SparkSettings(), platform)
+        try:
+            told = run_night(spark, night, Ledger(f"sqlite:///{root / 'ledger.sqlite'}"))
+        finally:
+            spark.stop()
+        console.print(summary(day, told))
+
+
+def summary(day: datetime, told: dict[str, dict[str, object]]) -> Table:
+    """Return the table an operator reads: one row a stage."""
+    table = Table("stage", "rows in", "rows out", "duplicate", "quarantined", "seconds", title=f"Night of {day:%Y-%m-%d}")
+    for stage, counts in told.items():
+        numbers = [counts.get(name) for name in ("rows_in", "rows_out", "rows_duplicate", "rows_quarantined")]
+        table.add_row(stage, *(f"{n:,}" if isinstance(n, int) else "" for n in numbers), f"{counts['seconds']}")
+    return table
+
+
+if __name__ == "__main__":
+    app()

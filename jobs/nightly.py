@@ -1,0 +1,220 @@
+"""The night: ingest → graph → load → report in one Spark session, each stage recorded, resumed and repeated safely.
+
+A stage begins by writing down the version of every Delta table it may change. If it is cut off, the next run puts
+the tables back to those versions and does the stage anew, so that a night ends whole however often it was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+from graph import load
+from graph.bulk import count_tables
+from graph.lake import Lake
+from graph.schema import EDGES
+from graph.server import LocalServer, connect
+from graph.settings import Neo4jSettings
+from ingest.graph_tables import build
+from ingest.mapping import Mapping
+from ingest.run import IngestReport, ingest
+from jobs.ledger import Ledger
+
+log = structlog.get_logger()
+LoadHow = Literal["auto", "full", "incremental", "none"]
+_FULL_ABOVE = 0.05  # of the edges changed: beyond it a new store is faster than writing the difference
+
+
+@dataclass
+class Night:
+    """What one run of a night works with, and what its stages told."""
+
+    day: date
+    landing: Path
+    lake: Lake
+    keys: Path
+    mapping: Mapping
+    neo4j: Neo4jSettings
+    cache: Path
+    how: LoadHow = "auto"
+    run: int = 0
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ingested: IngestReport | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The night sees the whole of its day."""
+        return datetime.combine(self.day + timedelta(days=1), datetime.min.time(), UTC) - timedelta(microseconds=1)
+
+
+Stage = Callable[[SparkSession, Night, Ledger], dict[str, Any]]
+
+
+def _ingest(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
+    report = ingest(spark, night.lake, night.landing, night.day, night.mapping, night.keys)
+    night.ingested = report
+    reasons: dict[str, int] = {}
+    for file in report.files:
+        for reason, count in file.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return {
+        "files": len(report.files),
+        "unknown_files": report.unknown,
+        "rows_in": sum(f.rows_in for f in report.files),
+        "rows_out": sum(f.rows_accepted for f in report.files),
+        "rows_duplicate": sum(f.rows_duplicate for f in report.files),
+        "rows_quarantined": sum(f.rows_quarantined for f in report.files),
+        "reasons": dict(sorted(reasons.items(), key=lambda item: -item[1])),
+        "touched": sorted(report.touched),
+        "bytes": sum(f.file.bytes for f in report.files),
+    }
+
+
+def _graph(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
+    previous = ledger.last_done("graph")
+    touched = set(ledger.touched_since(previous.run if previous else 0))
+    tables = build(spark, night.lake, night.at, touched)
+    return {"touched": sorted(touched), "tables": tables, "rows_out": sum(tables.values())}
+
+
+def _load(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
+    if night.how == "none":
+        return {"how": "none"}
+    local = None
+    if night.neo4j.uri is None:
+        local = LocalServer(night.neo4j, night.cache)
+        local.start()
+    with connect(night.neo4j, night.cache) as driver:
+        held = load.loaded_versions(driver, night.lake)
+        in_neo4j = count_tables(driver)
+    tables = load.versions(spark, night.lake)
+    if held == tables and night.how != "full":
+        return {"how": "unchanged", **_counts(spark, night, in_neo4j)}
+    ledger.check_fence(night.run)
+    how = night.how
+    if how == "auto":
+        how = "full" if local and (held is None or _much_changed(spark, night.lake, held, tables)) else "incremental"
+    if how == "full" and local is None:
+        how = "incremental"  # a server that is not ours cannot be given a new store
+    if how == "full":
+        assert local is not None
+        counts = load.full_load(spark, night.lake, local, night.day.isoformat(), night.lake.staging / "import")
+        told: dict[str, Any] = {"how": how, "import_seconds": round(counts.import_seconds, 1)}
+    else:
+        settings, cache = night.neo4j.model_copy(), night.cache
+        changes = load.incremental_load(spark, night.lake, lambda: connect(settings, cache), night.day.isoformat())
+        told = {"how": how, "changes": vars(changes)}
+    with connect(night.neo4j, night.cache) as driver:
+        return told | _counts(spark, night, count_tables(driver))
+
+
+class CountsDifferError(Exception):
+    """Neo4j does not hold what the lake holds; the text names the table and both counts."""
+
+
+def _counts(spark: SparkSession, night: Night, in_neo4j: dict[str, int]) -> dict[str, Any]:
+    in_lake = {
+        table: spark.read.format("delta").load(str(night.lake.graph(table))).count()
+        for table in load.versions(spark, night.lake)
+    }
+    wrong = [t for t in in_neo4j if in_neo4j[t] != in_lake.get(t, 0)]
+    if wrong:
+        said = ", ".join(f"{t}: {in_lake.get(t, 0):,} in the lake, {in_neo4j[t]:,} in Neo4j" for t in wrong)
+        raise CountsDifferError(f"Neo4j does not hold what the lake holds ({said}). Load again with --load full.")
+    return {"neo4j_equals_lake": True, "rows_out": sum(in_neo4j.values())}
+
+
+def _much_changed(spark: SparkSession, lake: Lake, held: dict[str, int], tables: dict[str, int]) -> bool:
+    total = changed = 0
+    for edge in (e for e in EDGES if e.table in tables):
+        total += spark.read.format("delta").load(str(lake.graph(edge.table))).count()
+        if held.get(edge.table) != tables[edge.table]:
+            changed += load.changes(spark, lake, edge, held.get(edge.table), tables[edge.table]).count()
+    return changed > _FULL_ABOVE * total
+
+
+def _report(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
+    rows = []
+    for stage, counts in night.told.items():
+        rows.append(
+            (
+                night.day, night.run, stage, counts.get("rows_in"), counts.get("rows_out"), counts.get("rows_duplicate"),
+                counts.get("rows_quarantined"), counts["seconds"],
+                json.dumps({k: v for k, v in counts.items() if not k.startswith("rows_") and k != "seconds"}),
+            )
+        )  # fmt: skip
+    ddl = (
+        "night date, run long, stage string, rows_in long, rows_out long, rows_duplicate long, rows_quarantined long, "
+        "seconds double, details string"
+    )
+    path = night.lake.results("night_report")
+    spark.createDataFrame(rows, ddl).coalesce(1).write.format("delta").mode("append").save(str(path))
+    return {"rows_out": len(rows)}
+
+
+STAGES: tuple[tuple[str, Stage], ...] = (("ingest", _ingest), ("graph", _graph), ("load", _load), ("report", _report))
+
+
+def run_night(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Run the stages of one night in order and return what each told; safe to repeat.
+
+    Raises:
+        NightRunningError: another night is running.
+        Any error of a stage, after it was written to the ledger; the next run resumes with that stage.
+    """
+    with ledger.lease() as run:
+        night.run = run
+        _undo_unfinished(spark, night, ledger)
+        for position, (name, stage) in enumerate(STAGES):
+            begun = time.monotonic()
+            versions = _delta_versions(night.lake)
+            digest = hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:16]
+            ledger.begin(run, position, name, night.day.isoformat(), digest, {"versions": versions})
+            log.info("stage begins", stage=name, night=night.day.isoformat(), run=run)
+            try:
+                counts = stage(spark, night, ledger)
+            except BaseException as error:
+                ledger.end(run, name, time.monotonic() - begun, {"versions": versions}, type(error).__name__)
+                raise
+            seconds = round(time.monotonic() - begun, 2)
+            night.told[name] = counts | {"seconds": seconds}
+            ledger.end(run, name, seconds, counts)
+            log.info("stage ends", stage=name, seconds=seconds, rows_out=counts.get("rows_out"))
+    return night.told
+
+
+def _delta_versions(lake: Lake) -> dict[str, int]:
+    found = {}
+    for path in lake.tables():
+        # The newest commit file names the version; asking Spark for it would cost a second a table.
+        commits = [int(p.stem) for p in (path / "_delta_log").glob("*.json") if p.stem.isdigit()]
+        if commits:
+            found[str(path.relative_to(lake.root))] = max(commits)
+    return found
+
+
+def _undo_unfinished(spark: SparkSession, night: Night, ledger: Ledger) -> None:
+    """Put the lake back to where the newest unfinished stage began; nothing to do after a whole night."""
+    newest = next(iter(ledger.records(1)), None)
+    if newest is None or newest.state == "done":
+        return
+    then: dict[str, int] = newest.counts.get("versions", {})
+    for path in night.lake.tables():
+        name = str(path.relative_to(night.lake.root))
+        now = _delta_versions(night.lake)[name]
+        if name not in then:
+            shutil.rmtree(path)
+        elif now != then[name]:
+            DeltaTable.forPath(spark, str(path)).restoreToVersion(then[name])
+    log.info("unfinished stage undone", stage=newest.stage, run=newest.run)
