@@ -26,6 +26,7 @@ from graph.server import LocalServer, ServerError, free_port
 from graph.writer import ensure_schema, write_load
 
 _BUILDING = ".building"
+_IMPORT_HEAP = "1500m"  # the importer asks for a little over 1 GiB at 10**7 relationships; the rest lies off the heap
 _CSV_TYPE = {
     "string": "STRING", "long": "LONG", "double": "DOUBLE", "boolean": "BOOLEAN", "timestamp": "LONG", "date": "LONG",
 }  # fmt: skip
@@ -200,7 +201,7 @@ def _import(server: LocalServer, import_dir: Path, store: str) -> float:
     ]  # fmt: skip
     begun = time.monotonic()
     try:
-        server.admin(store, ["database", "import", "full", "neo4j", *options, *sources], heap="1g")
+        server.admin(store, ["database", "import", "full", "neo4j", *options, *sources], heap=_IMPORT_HEAP)
     except ServerError as error:
         raise ImportFilesError(f"The importer refused the files in {import_dir}. {error}") from None
     finally:

@@ -12,7 +12,7 @@ _OURS = ("graph.", "ingest.", "algorithms.", "gnn.", "explorer.", "jobs.")
 
 
 @contextmanager
-def spoken(console: Console) -> Iterator[None]:
+def spoken() -> Iterator[None]:
     """Print the text of an error class of ours and exit with 1; its text says what to do next."""
     try:
         yield

@@ -121,7 +121,8 @@ def _progress() -> Progress:
 
 def _fetch_all(jars: list[Jar], cache: Path, advance: Callable[[int], None]) -> None:
     url = repository_url()
-    retries = Retry(total=5, backoff_factor=_BACKOFF_SECONDS, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+    passing = (429, 500, 502, 503, 504)
+    retries = Retry(total=5, backoff_factor=_BACKOFF_SECONDS, status_forcelist=passing, raise_on_status=False)
     with requests.Session() as session, ThreadPoolExecutor(_THREADS) as pool:
         session.mount("https://", HTTPAdapter(pool_maxsize=_THREADS, max_retries=retries))
         session.mount("http://", HTTPAdapter(pool_maxsize=_THREADS, max_retries=retries))

@@ -93,7 +93,7 @@ def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path
 
 def full_load(spark: SparkSession, lake: Lake, server: LocalServer, night: str, folder: Path) -> StoreCounts:
     """Build a new store from the whole graph, check its counts, and let `server` serve it."""
-    tables = versions(spark, lake)
+    tables, folder = versions(spark, lake), folder.absolute()
     expected = export(spark, lake, tables, folder)
     try:
         name = f"night-{night}-{max(tables.values(), default=0)}"

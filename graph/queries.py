@@ -35,10 +35,10 @@ class Branch:
         """Name of the branch in parameters, for example `CALLED_out`."""
         return f"{self.relationship}_{self.direction}"
 
-    @property
-    def arrow(self) -> str:
-        """The relationship as a pattern between the node and the other end, `{}` standing for its name."""
-        return f"-[{{}}:{self.relationship}]->" if self.direction == "out" else f"<-[{{}}:{self.relationship}]-"
+
+def _arrow(variable: str, relationships: str, direction: str) -> str:
+    """Return the pattern between a node and the other end."""
+    return f"-[{variable}:{relationships}]->" if direction == "out" else f"<-[{variable}:{relationships}]-"
 
 
 def _branches(label: str) -> tuple[Branch, ...]:
@@ -74,7 +74,7 @@ NODE: dict[str, str] = {n.label.value: f"MATCH (n:{n.label} {{id: $id}}) RETURN 
 
 def _count(branch: Branch, label: str) -> str:
     end = f"(:{label})" if len(branch.labels) > 1 else "()"
-    return f"COUNT {{ (n){branch.arrow.format('')}{end} }}"
+    return f"COUNT {{ (n){_arrow('', branch.relationship, branch.direction)}{end} }}"
 
 
 # $id string -> node map, counts list in the order of COUNT_KEYS[label]. One row or none. The degree store answers
@@ -89,77 +89,85 @@ COUNT_KEYS: dict[str, tuple[tuple[Branch, str], ...]] = {
     label: tuple((branch, end) for branch in branches for end in branch.labels) for label, branches in BRANCHES.items()
 }
 
+
+def _key(variable: str) -> str:
+    """Return an id as something to sort and compare by.
+
+    Neo4j 5.26 sorts stored strings by code point and compares them with parameters by UTF-16 unit; what
+    `replace` returns it treats the same way in both. Without it a page could miss a row where an emoji meets U+FFEE.
+    """
+    return f"replace({variable}.id, ' ', ' ')"
+
+
 # A row comes after the cursor when it is older than $until, or as old and its neighbor sorts after the last one
 # shown. $after holds for each branch the id and label of that neighbor; null: no row of $until is left; empty: all are.
 _AFTER = (
     "r.last_seen_at >= $since AND (r.last_seen_at < $until OR r.last_seen_at = $until AND "
-    "(m.id > $after.{name}[0] OR m.id = $after.{name}[0] AND labels(m)[0] > $after.{name}[1]))"
+    f"({_key('m')} > $after[{{name}}][0] OR m.id = $after[{{name}}][0] AND labels(m)[0] > $after[{{name}}][1]))"
 )
-_ROW = "{{relation: properties(r), label: labels(m)[0], id: m.id}}"
+_ORDER = f"r.last_seen_at DESC, type(r), {_key('m')}, labels(m)[0]"
+_ROW = "{{branch: {name}, relation: properties(r), label: labels(m)[0], id: m.id}}"
 _TWICE = f"""
   MATCH (n){{arrow}}(m) WHERE {_AFTER}
   WITH n, r.last_seen_at AS at ORDER BY at DESC LIMIT $limit
   WITH n, min(at) AS floor
   MATCH (n){{arrow}}(m) WHERE r.last_seen_at >= floor AND {_AFTER}
-  WITH r, m ORDER BY r.last_seen_at DESC, m.id, labels(m)[0] LIMIT $limit
-  RETURN '{{name}}' AS branch, collect({_ROW}) AS rows, true AS whole"""
+  WITH r, m ORDER BY {_ORDER} LIMIT $limit
+  RETURN null AS walked, collect({_ROW}) AS rows, true AS whole"""
 # `whole`: the page is filled, or the index ended; else the entries walked were too few and `_TWICE` must answer.
 # The oldest second that was reached may have been reached in part, so it does not count unless the index ended.
 _WALK = f"""
   CALL () {{{{
     MATCH (s)-[r:{{relationship}}]->(d) USING INDEX r:{{relationship}}(last_seen_at)
     WHERE r.last_seen_at >= $since AND r.last_seen_at <= $until
-    WITH s, r, d ORDER BY r.last_seen_at DESC LIMIT $budget.{{name}}
+    WITH s, r, d ORDER BY r.last_seen_at DESC LIMIT $budget[{{name}}]
     RETURN s, r, d
   }}}}
   WITH n, min(r.last_seen_at) AS reached, count(r) AS walked,
        collect(CASE WHEN {{near}} = n THEN {{{{r: r, m: {{far}}}}}} END) AS found
-  WITH walked < $budget.{{name}} AS ended, reached, found
+  WITH walked < $budget[{{name}}] AS ended, reached, found
   UNWIND CASE WHEN found = [] THEN [null] ELSE found END AS pair
   WITH ended, reached, pair.r AS r, pair.m AS m
   WITH ended, CASE WHEN (ended OR r.last_seen_at > reached) AND {_AFTER} THEN r END AS r, m
-  ORDER BY r IS NULL, r.last_seen_at DESC, m.id, labels(m)[0] LIMIT $limit
+  ORDER BY r IS NULL, {_ORDER} LIMIT $limit
   WITH ended, collect(CASE WHEN r IS NOT NULL THEN {_ROW} END) AS rows
-  RETURN '{{name}}' AS branch, rows, ended OR size(rows) = $limit AS whole"""
+  RETURN {{name}} AS walked, rows, ended OR size(rows) = $limit AS whole"""
 
 
 def page_statement(label: str, branches: Iterable[Branch], walked: Iterable[Branch] = ()) -> str:
-    """Return the statement that reads one page from each branch of a node.
+    """Return the statement that reads a page from a node: once for each direction, once for each walked branch.
+
+    Its text is short, for a server that has just started plans it within the time limit too.
 
     $id string, $since and $until integer (epoch seconds, inclusive), $after {branch: [id, label]}, $limit integer,
-    $budget {branch: integer} for the walked -> branch, rows list, whole boolean: one row for each branch.
-    Bounded: $limit rows a branch.
+    $budget {branch: integer} for the walked -> walked branch or null, rows list, whole boolean.
+    Bounded: $limit rows from each direction and each walked branch.
     """
-    walked = set(walked)
-    parts = []
-    for branch in branches:
+    walked, parts = list(walked), []
+    for direction in ("in", "out"):
+        types = "|".join(b.relationship for b in branches if b.direction == direction and b not in walked)
+        if types:
+            parts.append(_TWICE.format(name=f"type(r) + '_{direction}'", arrow=_arrow("r", types, direction)))
+    for branch in walked:
         near, far = ("s", "d") if branch.direction == "out" else ("d", "s")
-        part = _WALK if branch in walked else _TWICE
-        parts.append(
-            part.format(
-                name=branch.name, relationship=branch.relationship, arrow=branch.arrow.format("r"), near=near, far=far
-            )
-        )
+        parts.append(_WALK.format(name=f"'{branch.name}'", relationship=branch.relationship, near=near, far=far))
     union = "\n  UNION ALL".join(parts)
-    return f"MATCH (n:{label} {{id: $id}})\nCALL (n) {{{union}\n}}\nRETURN branch, rows, whole"
+    return f"MATCH (n:{label} {{id: $id}})\nCALL (n) {{{union}\n}}\nRETURN walked, rows, whole"
 
 
-# $since, $until, $limit integer, $after {type: [src id, dst id]} -> type, rows list. Bounded: $limit a type; walks the
-# time index from $until down, and reads all relationships of the second in which the page ends.
-_NEWEST = """
-  MATCH (s)-[r:{name}]->(d) USING INDEX r:{name}(last_seen_at)
-  WHERE r.last_seen_at >= $since AND r.last_seen_at <= $until AND (r.last_seen_at < $until
-    OR s.id > $after.{name}[0] OR s.id = $after.{name}[0] AND d.id > $after.{name}[1])
-  WITH s, r, d ORDER BY r.last_seen_at DESC, s.id, d.id LIMIT $limit
-  RETURN '{name}' AS relationship, collect({{relation: properties(r), src: s.id, dst: d.id,
-    src_label: labels(s)[0], dst_label: labels(d)[0]}}) AS rows"""
-
-
-def newest_statement(relationships: Iterable[str]) -> str:
-    """Return the statement that reads the newest relationships of the given types."""
-    union = "\n  UNION ALL".join(_NEWEST.format(name=name) for name in relationships)
-    return f"CALL () {{{union}\n}}\nRETURN relationship, rows"
-
+# For each type: $since, $until, $limit integer, $after [src id, dst id, labels] -> one row a relationship. Bounded by
+# $limit; walks the time index from $until down, and reads all relationships of the second in which the page ends.
+NEWEST: dict[str, str] = {
+    name: f"""
+MATCH (s)-[r:{name}]->(d) USING INDEX r:{name}(last_seen_at)
+WHERE r.last_seen_at >= $since AND r.last_seen_at <= $until AND (r.last_seen_at < $until
+  OR {_key("s")} > $after[0] OR s.id = $after[0] AND ({_key("d")} > $after[1]
+  OR d.id = $after[1] AND labels(s)[0] + ' ' + labels(d)[0] > $after[2]))
+WITH s, r, d ORDER BY r.last_seen_at DESC, {_key("s")}, {_key("d")}, labels(s)[0] + ' ' + labels(d)[0] LIMIT $limit
+RETURN properties(r) AS relation, s.id AS src, d.id AS dst, labels(s)[0] AS src_label, labels(d)[0] AS dst_label
+"""
+    for name in RELATIONSHIPS
+}
 
 _ANY = "|".join(RELATIONSHIPS)
 _PATH = (

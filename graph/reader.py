@@ -2,188 +2,44 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from neo4j import Driver, Query, RoutingControl
-from neo4j.exceptions import Neo4jError
+from neo4j.exceptions import DriverError, Neo4jError
 
 from graph import queries
+from graph.answers import (
+    Common,
+    CommonNode,
+    Count,
+    Cursor,
+    CursorError,
+    Direction,
+    GraphError,
+    Layer,
+    Newest,
+    Node,
+    NodeMissingError,
+    Page,
+    Paths,
+    StoppedError,
+    UnknownNameError,
+    epoch,
+    to_edge,
+    to_node,
+    to_path,
+    to_relation,
+)  # fmt: skip
 from graph.queries import BRANCHES, COUNT_KEYS, Branch
-from graph.schema import EDGES, NODES, RELATIONSHIPS
+from graph.schema import RELATIONSHIPS
 
 PAGE = 200
 _TOTALS_SECONDS = 600
 _HUB_DEGREE = 20_000
-_TIMES = {
-    value.name: value.type for item in (*NODES, *EDGES) for value in item.values if value.type in ("timestamp", "date")
-}
-_KEYS = frozenset({"id", "first_seen_at", "last_seen_at", "event_count"})
-
-Direction = Literal["in", "out"]
-
-
-class GraphError(Exception):
-    """A question that could not be answered; the message says why and what to ask instead."""
-
-
-class UnknownNameError(GraphError):
-    """A label, relationship type or direction that the schema does not have."""
-
-
-class NodeMissingError(GraphError):
-    """A node was needed that is not in the graph."""
-
-
-class StoppedError(GraphError):
-    """The answer took longer than the time limit."""
-
-
-class CursorError(GraphError):
-    """A page mark that no page of this question handed out."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """One node; `properties` are those of its label beyond the times."""
-
-    label: str
-    id: str
-    first_seen_at: dt.datetime | None
-    last_seen_at: dt.datetime | None
-    properties: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Count:
-    """How many relationships of one type and direction lead to nodes of one label; exact."""
-
-    relationship: str
-    direction: Direction
-    label: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Relation:
-    """One relationship seen from a node: `direction` is `out` where it leaves that node; label and id are the other end's.
-
-    A relationship of a node with itself is there twice, once in each direction, as in the counts.
-    """
-
-    relationship: str
-    direction: Direction
-    label: str
-    id: str
-    first_seen_at: dt.datetime | None
-    last_seen_at: dt.datetime | None
-    event_count: int | None
-    properties: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """Where a page ended: the next one begins after it, whatever was added meanwhile."""
-
-    at: int
-    branch: str
-    key: tuple[str, str]
-
-    def text(self) -> str:
-        """Return the mark to hand to a person or put in a URL."""
-        return base64.urlsafe_b64encode(json.dumps([self.at, self.branch, *self.key]).encode()).decode().rstrip("=")
-
-    @classmethod
-    def parse(cls, text: str) -> Cursor:
-        """Return the cursor of a mark.
-
-        Raises:
-            CursorError: the text is not a mark.
-        """
-        try:
-            at, branch, first, second = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        except ValueError:
-            raise CursorError("That is not a page mark. Copy the one below the page before, or leave it out.") from None
-        return cls(int(at), str(branch), (str(first), str(second)))
-
-
-@dataclass(frozen=True)
-class Page:
-    """At most 200 rows, newest first, and where the next page begins: None after the last."""
-
-    rows: tuple[Relation, ...]
-    next: Cursor | None
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A node, the exact counts around it, and a page of its relationships."""
-
-    node: Node
-    counts: tuple[Count, ...]
-    page: Page
-    total: int
-
-
-@dataclass(frozen=True)
-class End:
-    """One node by name."""
-
-    label: str
-    id: str
-
-
-@dataclass(frozen=True)
-class Edge:
-    """One relationship with both ends, in its own direction."""
-
-    relationship: str
-    src: End
-    dst: End
-    first_seen_at: dt.datetime | None
-    last_seen_at: dt.datetime | None
-    event_count: int | None
-    properties: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Newest:
-    """A page of relationships of the whole graph, newest first."""
-
-    rows: tuple[Edge, ...]
-    next: Cursor | None
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Shortest paths, each a sequence of edges; the sentence says why there are none."""
-
-    paths: tuple[tuple[Edge, ...], ...]
-    sentence: str
-    stopped: bool = False
-
-
-@dataclass(frozen=True)
-class CommonNode:
-    """A node next to two others, and the relationship types to each."""
-
-    label: str
-    id: str
-    with_a: tuple[str, ...]
-    with_b: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Common:
-    """The first common neighbors by label and id, and how many there are."""
-
-    rows: tuple[CommonNode, ...]
-    total: int
+_KEY_PARTS = 3  # at most, in a cursor
 
 
 class GraphReader:
@@ -192,12 +48,13 @@ class GraphReader:
     def __init__(self, driver: Driver, timeout_s: float = 3.0) -> None:
         self._driver = driver
         self._timeout_s = timeout_s
+        self._tried: set[str] = set()
         self._totals: tuple[float, dict[str, int]] = (float("-inf"), {})
 
     def node(self, label: str, id: str) -> Node | None:
         """Return the node, or None where there is none."""
         rows = self._ask(queries.NODE[_label(label)], id=id)
-        return _node(label, rows[0]["node"]) if rows else None
+        return to_node(label, rows[0]["node"]) if rows else None
 
     def counts(self, label: str, id: str) -> tuple[Count, ...]:
         """Return exact counts by type, direction and other label, largest first; none for a node without any."""
@@ -263,20 +120,18 @@ class GraphReader:
         if not names:
             return Newest((), None)
         limit = _limit(limit)
-        rows = self._ask(
-            queries.newest_statement(names),
-            since=_epoch(since),
-            until=after.at if after else queries.FOREVER,
-            after=_after(list(RELATIONSHIPS), after),
-            limit=limit + 1,
-        )
-        found = [(row["relationship"], item) for row in rows for item in row["rows"]]
+        marks = _after(RELATIONSHIPS, after)
+        bounds = {"since": epoch(since), "until": after.at if after else queries.FOREVER, "limit": limit + 1}
+        found = [
+            (name, item) for name in names for item in self._ask(queries.NEWEST[name], after=marks[name], **bounds)
+        ]
         found.sort(key=lambda pair: (-pair[1]["relation"]["last_seen_at"], RELATIONSHIPS.index(pair[0])))
-        edges = tuple(_edge(name, item) for name, item in found[:limit])
+        edges = tuple(to_edge(name, item) for name, item in found[:limit])
         if len(found) <= limit:
             return Newest(edges, None)
         name, last = found[limit - 1]
-        return Newest(edges, Cursor(last["relation"]["last_seen_at"], name, (last["src"], last["dst"])))
+        key = (last["src"], last["dst"], f"{last['src_label']} {last['dst_label']}")
+        return Newest(edges, Cursor(last["relation"]["last_seen_at"], name, key))
 
     def shortest_path(self, a: tuple[str, str], b: tuple[str, str], max_hops: int = queries.MAX_HOPS) -> Paths:
         """Return one shortest path between two nodes, each a label and an id, whatever the directions."""
@@ -295,20 +150,24 @@ class GraphReader:
             NodeMissingError: one of the two is not there.
         """
         statement = queries.common_statement(_label(a[0]), _label(b[0]))
-        rows = self._ask(statement, a=a[1], b=b[1], limit=_limit(limit))
+        rows = self._ask(statement, again=False, a=a[1], b=b[1], limit=_limit(limit))
         if not rows or not rows[0]["total"]:
             self._require(a, b)
             return Common((), 0)
         found = (CommonNode(r["label"], r["id"], tuple(r["with_a"]), tuple(r["with_b"])) for r in rows[0]["rows"])
         return Common(tuple(found), rows[0]["total"])
 
-    def _ask(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
+    def _ask(self, statement: str, *, again: bool = True, **parameters: Any) -> list[dict[str, Any]]:
+        """Return the rows; a statement new to the server may try twice, for its planning counts against the limit."""
         query = Query(cast(Any, statement), timeout=self._timeout_s)
         try:
             result = self._driver.execute_query(query, parameters, routing_=RoutingControl.READ)
         except Neo4jError as error:
             code = error.code or ""
             if "TimedOut" in code or "Terminated" in code:
+                if again and statement not in self._tried:
+                    self._tried.add(statement)
+                    return self._ask(statement, **parameters)
                 raise StoppedError(
                     f"Stopped after {self._timeout_s:g} s. Ask for one type or direction, or for fewer hops."
                 ) from None
@@ -318,6 +177,10 @@ class GraphReader:
                     "`make nightly`."
                 ) from None
             raise
+        except DriverError as error:
+            raise GraphError(
+                f"Neo4j does not answer ({type(error).__name__}). See `python -m graph server status`, then ask again."
+            ) from None
         return [record.data() for record in result.records]
 
     def _counted(self, label: str, id: str) -> tuple[Node | None, tuple[Count, ...]]:
@@ -329,7 +192,7 @@ class GraphReader:
             for (branch, end), number in zip(COUNT_KEYS[label], rows[0]["counts"], strict=True)
             if number
         ]
-        return _node(label, rows[0]["node"]), tuple(sorted(counts, key=lambda count: -count.count))
+        return to_node(label, rows[0]["node"]), tuple(sorted(counts, key=lambda count: -count.count))
 
     def _relationship_totals(self) -> dict[str, int]:
         """Return totals by type, at most ten minutes old: they choose the way, never the answer."""
@@ -353,32 +216,29 @@ class GraphReader:
         for count in counts:
             name = f"{count.relationship}_{count.direction}"
             degrees[name] = degrees.get(name, 0) + count.count
-        totals = self._relationship_totals()
-        # Types that the graph lacks are left out; those that only this node lacks stay, for the server's plan cache.
-        kept = [b for b in branches if degrees.get(b.name) or totals.get(b.relationship)]
-        if not kept or not degrees:
+        if not any(degrees.get(b.name) for b in branches):
             return Page((), None)
-        budget = _budgets(kept, degrees, totals, limit)
+        hubs = any(degree > _HUB_DEGREE for degree in degrees.values())
+        budget = _budgets(branches, degrees, self._relationship_totals(), limit) if hubs else {}
         parameters = {
             "id": id,
-            "since": _epoch(since) if since else queries.ALWAYS,
+            "since": epoch(since) if since else queries.ALWAYS,
             "until": after.at if after else queries.FOREVER,
             "after": _after([b.name for b in BRANCHES[label]], after),
             "limit": limit + 1,
             "budget": budget,
         }
-        walked = [b for b in kept if b.name in budget]
-        found = self._ask(queries.page_statement(label, kept, walked), **parameters)
-        if short := [b for b in kept if any(row["branch"] == b.name and not row["whole"] for row in found)]:
-            found = [row for row in found if row["whole"]] + self._ask(
-                queries.page_statement(label, short), **parameters
-            )
+        walked = [b for b in branches if b.name in budget]
+        found = self._ask(queries.page_statement(label, branches, walked), **parameters)
+        if short := [b for b in walked if any(row["walked"] == b.name and not row["whole"] for row in found)]:
+            found = [row for row in found if row["whole"]]
+            found += self._ask(queries.page_statement(label, short), **parameters)
         order = {b.name: position for position, b in enumerate(BRANCHES[label])}
-        rows = [(row["branch"], item) for row in found for item in row["rows"]]
+        rows = [(item["branch"], item) for row in found for item in row["rows"]]
         # Within a branch the server has sorted equal times by id; this sort is stable and keeps that.
         rows.sort(key=lambda pair: (-pair[1]["relation"]["last_seen_at"], order[pair[0]]))
-        named = {b.name: b for b in kept}
-        relations = tuple(_relation(named[name], item) for name, item in rows[:limit])
+        named = {b.name: b for b in branches}
+        relations = tuple(to_relation(named[name], item) for name, item in rows[:limit])
         if len(rows) <= limit:
             return Page(relations, None)
         name, last = rows[limit - 1]
@@ -392,13 +252,13 @@ class GraphReader:
             return Paths((), "both are the same node")
         statement = queries.path_statement(_label(a[0]), _label(b[0]), max_hops, every=every)
         try:
-            rows = self._ask(statement, a=a[1], b=b[1], limit=max(1, limit))
+            rows = self._ask(statement, again=False, a=a[1], b=b[1], limit=max(1, limit))
         except StoppedError:
             return Paths((), f"stopped after {self._timeout_s:g} s", stopped=True)
         if not rows:
             self._require(a, b)
             return Paths((), f"none within {max_hops} hops")
-        paths = tuple(_path(row["nodes"], row["steps"]) for row in rows)
+        paths = tuple(to_path(row["nodes"], row["steps"]) for row in rows)
         return Paths(paths, f"{len(paths[0])} {'hop' if len(paths[0]) == 1 else 'hops'}")
 
     def _require(self, *ends: tuple[str, str]) -> None:
@@ -462,62 +322,11 @@ def _budgets(
 def _after(names: Sequence[str], cursor: Cursor | None) -> dict[str, list[str | None]]:
     """Return for each branch which rows of the cursor's second are left: all, none, or those behind its key."""
     if cursor is None:
-        return {name: ["", ""] for name in names}
+        return {name: [""] * _KEY_PARTS for name in names}
     if cursor.branch not in names:
         raise CursorError("That page mark belongs to another question. Copy the one below the page before.")
     at = names.index(cursor.branch)
     return {
-        name: list(cursor.key) if position == at else [None, None] if position < at else ["", ""]
+        name: list(cursor.key) if position == at else [None if position < at else ""] * _KEY_PARTS
         for position, name in enumerate(names)
     }
-
-
-def _epoch(at: dt.datetime) -> int:
-    if at.tzinfo is None:
-        raise GraphError("A time with a zone was needed, for example in UTC; the one given has none.")
-    return -int(-at.timestamp() // 1)  # up to the next whole second: the bound is inclusive
-
-
-def _time(seconds: Any) -> dt.datetime | None:
-    return None if seconds is None else dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
-
-
-def _properties(values: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {name: value for name, value in values.items() if name not in _KEYS}
-    for name in plain.keys() & _TIMES.keys():
-        at = _time(plain[name])
-        plain[name] = at.date() if at and _TIMES[name] == "date" else at
-    return dict(sorted(plain.items()))
-
-
-def _node(label: str, values: Mapping[str, Any]) -> Node:
-    first, last = _time(values.get("first_seen_at")), _time(values.get("last_seen_at"))
-    return Node(label, values["id"], first, last, _properties(values))
-
-
-def _facts(relation: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "first_seen_at": _time(relation.get("first_seen_at")),
-        "last_seen_at": _time(relation.get("last_seen_at")),
-        "event_count": relation.get("event_count"),
-        "properties": _properties(relation),
-    }
-
-
-def _relation(branch: Branch, item: Mapping[str, Any]) -> Relation:
-    direction = cast(Direction, branch.direction)
-    return Relation(branch.relationship, direction, item["label"], item["id"], **_facts(item["relation"]))
-
-
-def _edge(name: str, item: Mapping[str, Any]) -> Edge:
-    src, dst = End(item["src_label"], item["src"]), End(item["dst_label"], item["dst"])
-    return Edge(name, src, dst, **_facts(item["relation"]))
-
-
-def _path(nodes: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> tuple[Edge, ...]:
-    ends = [End(node["label"], node["id"]) for node in nodes]
-    edges = []
-    for left, right, step in zip(ends, ends[1:], steps, strict=False):
-        src, dst = (left, right) if step["forward"] else (right, left)
-        edges.append(Edge(step["relationship"], src, dst, **_facts(step["relation"])))
-    return tuple(edges)

@@ -26,6 +26,10 @@ def spark_session(
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["POLARS_MAX_THREADS"] = "1"
     os.environ["TZ"] = "UTC"
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    ours = str(Path(__file__).parents[1])  # workers find our packages wherever the command was given
+    paths = [ours, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     conf = {
         "spark.jars": ",".join(jars),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -35,7 +39,8 @@ def spark_session(
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(local),
         "spark.sql.warehouse.dir": str(local / "warehouse"),
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dderby.system.home={local} -Djava.io.tmpdir={local}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')} "
+        f"-Duser.timezone=UTC -Dderby.system.home={local} -Djava.io.tmpdir={local}",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.sql.parquet.compression.codec": "zstd",

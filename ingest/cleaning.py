@@ -2,6 +2,7 @@
 
 A bad value of a required column quarantines its row. A bad value of another column is set aside: the row is kept
 without it, and the row's bytes go to the quarantine as a note, so that nothing is lost and nothing false is kept.
+Values that are well formed and odd together (an applicant under 18, a call to oneself) are noted too.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ _TRUE, _FALSE = ["true", "1", "t", "yes", "y", "是"], ["false", "0", "f", "no",
 _NEVER_A_NODE = re.compile(
     r"(masked|zero|placeholder|unspecified|loopback|broadcast|multicast|link_local)_\w+|empty|one_digit|two_numbers"
 )
+
+# Marks that show nothing on a screen (controls, bidi, zero width): an id with one is the same id to everybody.
+_INVISIBLE = "[\u0080-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb]"
+_GROUPED = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"  # 12,345.60 as spreadsheets write amounts
+ADULT_YEARS = 18
 
 VAULT_SCHEMA = pa.schema([("token", pa.string()), ("shard", pa.string()), ("sealed", pa.binary())])
 
@@ -88,7 +94,8 @@ class Cleaner:
         frame = frame.with_columns(
             *(pl.lit(None, pl.String).alias(name) for name in source.columns if name not in frame.columns)
         )
-        texts = {name: _stripped(frame[name]) for name in source.columns}
+        tokens = {field.name for field in source.fields if field.type == "token"}  # `canonical` cleans those
+        texts = {name: _stripped(frame[name], marks=name not in tokens) for name in source.columns}
         op = texts["op"].str.to_lowercase().fill_null("upsert")
         deletes = op == "delete"
         reasons: list[tuple[Field, pl.Series]] = []
@@ -105,7 +112,8 @@ class Cleaner:
                 reason = pl.select(pl.when(missing).then(pl.lit("missing_value")).otherwise(reason)).to_series()
             if reason.null_count() < len(reason):
                 reasons.append((field, reason))
-        return self._split(source, lines, frame["line"], columns, reasons, op, delivered_on, source_file)
+        remarks = _odd_together(source, columns)
+        return self._split(source, lines, frame["line"], columns, reasons, remarks, op, delivered_on, source_file)
 
     def _column(self, field: Field, texts: dict[str, pl.Series], source: Source, delivered_on: date) -> _Column:
         text = texts[field.name]
@@ -131,6 +139,7 @@ class Cleaner:
             case "node_id":
                 return self._node_ids(text, texts[field.name.replace("_id", "_kind")])
             case _:
+                text = _plain(text) if field.type == "id" else text
                 long = text.str.len_bytes() > MAX_TEXT
                 return _Column(text, _reason(long.fill_null(False), "too_long"))
 
@@ -165,6 +174,10 @@ class Cleaner:
             canonicals = [self._canonical_id(raw) for raw in values]
             extra["birth_year"] = _take([birth_year(c) if c else None for c in canonicals], encoded.indices, pa.int64())
             extra["id_gender"] = _take([gender(c) if c else None for c in canonicals], encoded.indices)
+            extra["id_birth"] = _take([c[6:14] if c else None for c in canonicals], encoded.indices)
+        if field.name == "birth_date":
+            days = [canonical(Kind.BIRTH_DATE, raw).value for raw in values]
+            extra["said_birth"] = _take([day.replace("-", "") if day else None for day in days], encoded.indices)
         return _Column(value, reason, extra)
 
     @staticmethod
@@ -172,6 +185,7 @@ class Cleaner:
         return canonical(Kind.ID_NUMBER, raw).value
 
     def _node_ids(self, text: pl.Series, kinds: pl.Series) -> _Column:
+        text = _plain(text)
         values: list[str | None] = []
         reasons: list[str | None] = []
         for raw, name in zip(text.to_list(), kinds.to_list(), strict=True):
@@ -191,7 +205,8 @@ class Cleaner:
 
     def _split(
         self, source: Source, lines: Lines, line: pl.Series, columns: dict[str, pl.Series],
-        reasons: list[tuple[Field, pl.Series]], op: pl.Series, delivered_on: date, source_file: str,
+        reasons: list[tuple[Field, pl.Series]], remarks: list[tuple[str, pl.Series]], op: pl.Series,
+        delivered_on: date, source_file: str,
     ) -> Cleaned:  # fmt: skip
         rows = pl.DataFrame(columns)
         blame = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
@@ -217,6 +232,8 @@ class Cleaner:
                 aside = kept & reason.is_not_null()
                 told = zip(line.filter(aside), reason.filter(aside), strict=True)
                 notes += [Reject(n, why, lines.original(n), field.name) for n, why in told]
+        for code, mask in remarks:
+            notes += [Reject(n, code, lines.original(n)) for n in line.filter(kept & mask)]
         if "id_gender" in columns:
             rows = rows.with_columns(gender=pl.coalesce("id_gender", _gender())).drop("id_gender")
         if "lat" in columns:
@@ -236,6 +253,31 @@ def _gender() -> pl.Expr:
     )
 
 
+def _odd_together(source: Source, columns: dict[str, pl.Series]) -> list[tuple[str, pl.Series]]:
+    """Return (reason code, rows) for values that are well formed and odd together; no such row is refused.
+
+    Of a number's interval that ends before it starts neither end is kept: one of them is false, and a wrong end would
+    give a stranger's number to a former holder.
+    """
+    births = [columns.pop(name) for name in ("id_birth", "said_birth") if name in columns]
+    found: list[tuple[str, pl.Series]] = []
+    if births:
+        birth = pl.select(pl.coalesce(*births)).to_series().str.to_date("%Y%m%d", strict=False)
+        adult = birth.dt.offset_by(f"{ADULT_YEARS}y")
+        found.append(("under_18", (adult > columns[source.event_at].dt.date()).fill_null(False)))
+    if source.name == "phones":
+        reversed_ = (columns["closed_at"] < columns["opened_at"]).fill_null(False)
+        found.append(("interval_reversed", reversed_))
+        if reversed_.any():
+            columns.update({name: columns[name].set(reversed_, None) for name in ("opened_at", "closed_at")})
+    if source.name == "calls":
+        found.append(("joins_itself", (columns["phone"] == columns["other_phone"]).fill_null(False)))
+    if source.name == "relations":
+        same = (columns["from_id"] == columns["to_id"]) & (columns["from_kind"] == columns["to_kind"])
+        found.append(("joins_itself", same.fill_null(False)))
+    return found
+
+
 def row_schema(source: Source) -> pa.Schema:
     """Return the columns of typed rows: the contract's, phone kinds beside phones, and where the row came from."""
     types: dict[str, pa.DataType] = {
@@ -253,8 +295,10 @@ def row_schema(source: Source) -> pa.Schema:
     return pa.schema(columns)
 
 
-def _stripped(series: pl.Series) -> pl.Series:
+def _stripped(series: pl.Series, marks: bool) -> pl.Series:
     text = series.str.strip_chars()
+    if marks and (text.str.len_bytes() != text.str.len_chars()).any():
+        text = text.str.replace_all(_INVISIBLE, "").str.strip_chars()
     return text.set(text == "", None) if (text == "").any() else text
 
 
@@ -287,19 +331,17 @@ def _moments(text: pl.Series, future: datetime | None) -> _Column:
     value = (head - pl.Series(minutes * 60_000_000).cast(pl.Duration("us"))).dt.replace_time_zone("UTC")
     rest = value.is_null() & text.is_not_null()
     if rest.any():
-        parts = (
-            text.filter(rest)
-            .str.extract_groups(
-                _ISO
-            )
-            .struct.unnest()
+        parts = text.filter(rest).str.extract_groups(_ISO).struct.unnest()
+        zone = pl.col("zone").fill_null("+00:00").replace({"Z": "+00:00", "z": "+00:00"})
+        iso = pl.concat_str(
+            "day",
+            pl.lit("T"),
+            pl.col("time").fill_null("00:00"),
+            pl.col("second").fill_null(":00"),
+            pl.col("fraction").fill_null(".0"),
+            zone.str.replace(r"^([+-]\d{2})(\d{2})$", "$1:$2"),
         )
-        whole = parts.select(
-            pl.concat_str(
-                "day", pl.lit("T"), pl.col("time").fill_null("00:00"), pl.col("second").fill_null(":00"), pl.col("fraction").fill_null(".0"),
-                pl.col("zone").fill_null("+00:00").replace({"Z": "+00:00", "z": "+00:00"}).str.replace(r"^([+-]\d{2})(\d{2})$", "$1:$2"),
-            ).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", strict=False, time_unit="us")
-        ).to_series()  # fmt: skip
+        whole = parts.select(iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", strict=False, time_unit="us")).to_series()
         value = value.scatter(rest.arg_true(), whole)
     reason = _reason(text.is_not_null() & value.is_null(), "bad_time")
     early = (value < EPOCH).fill_null(False)
@@ -318,7 +360,12 @@ def _offset(zone: str) -> int | None:
 
 
 def _numbers(field: Field, text: pl.Series) -> _Column:
-    value = _plain(text).cast(pl.Float64, strict=False)
+    text = _plain(text)
+    value = text.cast(pl.Float64, strict=False)
+    if field.type == "cny" and value.null_count() > text.null_count():
+        grouped = text.str.contains(_GROUPED).fill_null(False)
+        plain = text.str.replace_all(",", "", literal=True).cast(pl.Float64, strict=False)
+        value = value.zip_with(~grouped, plain)
     bad = text.is_not_null() & ~value.is_finite().fill_null(False)
     if field.type == "int":
         bad |= (value != value.floor()).fill_null(False)
@@ -351,7 +398,7 @@ def _choices(text: pl.Series, choices: tuple[str, ...]) -> _Column:
 def _unknown_relation(rows: pl.DataFrame, deletes: pl.Series) -> pl.Series:
     relation = rows["relation"].str.to_uppercase()
     ends = pl.DataFrame({"relation": relation, "f": rows["from_kind"], "t": rows["to_kind"]}).rows()
-    codes = []
+    codes: list[str | None] = []
     for (name, src, dst), delete in zip(ends, deletes, strict=True):
         if delete or (name, src, dst) in EDGE_BY_ENDS:
             codes.append(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -9,10 +10,12 @@ from pyspark.sql import functions as F
 
 from graph import as_of
 from graph.lake import Lake
-from graph.schema import EDGES, NODES, EdgeType
+from graph.schema import EDGES, NODES, EdgeType, NodeType
 from ingest.events import Raw, applicants, edge_events, edge_sources, node_events, node_sources
 from ingest.raw import has_table, raw_schema
 from ingest.sources import SOURCES
+
+WRITERS = 4
 
 
 def raw_reader(spark: SparkSession, lake: Lake) -> Raw:
@@ -38,28 +41,37 @@ def build(spark: SparkSession, lake: Lake, at: datetime, touched: set[str]) -> d
     related = _related(raw) if "relations" in delivered else set()
     if touched or not as_of.exists(lake, "applicant_person"):
         _write(applicants(raw), lake, "applicant_person")
-    changed_labels: set[str] = set()
-    for edge in EDGES:
+
+    def fed(edge: EdgeType) -> bool:
         own = set(edge_sources(edge)) - {"relations"}
-        has_rows = bool(own & delivered) or (edge.relationship, edge.src, edge.dst) in related
-        if has_rows and (own & touched or ("relations" in touched and _is_related(edge, related))):
-            _write(edge_events(raw, edge), lake, f"{edge.table}_events", partitioned=True)
-            _write(as_of.edges(spark, lake, edge, at), lake, edge.table)
-            changed_labels |= {edge.src, edge.dst}
-    for node in NODES:
-        sources = set(node_sources(node))
-        if sources & touched:
-            own_rows = node_events(raw, node)
-            if own_rows is not None:
-                _write(own_rows, lake, f"{node.table}_events", partitioned=True)
-        if sources & touched or node.label in changed_labels:
-            ends = [
-                _edge_table(spark, lake, edge).select(F.col(end).alias("id"), "first_seen_at", "last_seen_at")
-                for edge in EDGES if as_of.exists(lake, edge.table)
-                for end, label in (("src", edge.src), ("dst", edge.dst)) if label == node.label
-            ]  # fmt: skip
-            own = as_of.own_rows(spark, lake, node, at)
-            _write(as_of.fold_nodes(own, as_of.union(spark, ends), node), lake, node.table)
+        is_related = (edge.relationship, edge.src, edge.dst) in related
+        return bool(own & delivered and own & touched) or ("relations" in touched and is_related)
+
+    def make_edges(edge: EdgeType) -> None:
+        _write(edge_events(raw, edge), lake, f"{edge.table}_events", partitioned=True)
+        _write(as_of.edges(spark, lake, edge, at), lake, edge.table)
+
+    def make_nodes(node: NodeType) -> None:
+        own_rows = node_events(raw, node) if set(node_sources(node)) & touched else None
+        if own_rows is not None:
+            _write(own_rows, lake, f"{node.table}_events", partitioned=True)
+        ends = [
+            _edge_table(spark, lake, edge).select(F.col(end).alias("id"), "first_seen_at", "last_seen_at")
+            for edge in EDGES
+            if as_of.exists(lake, edge.table)
+            for end, label in (("src", edge.src), ("dst", edge.dst))
+            if label == node.label
+        ]
+        own = as_of.own_rows(spark, lake, node, at)
+        _write(as_of.fold_nodes(own, as_of.union(spark, ends), node), lake, node.table)
+
+    edges = [edge for edge in EDGES if fed(edge)]
+    labels = {label for edge in edges for label in (edge.src, edge.dst)}
+    nodes = [node for node in NODES if node.label in labels or set(node_sources(node)) & touched]
+    # Small tables wait more for Delta's commits than for work: several at a time, one Spark job each.
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(make_edges, edges))
+        list(pool.map(make_nodes, nodes))
     return counts(spark, lake)
 
 
@@ -72,10 +84,6 @@ def counts(spark: SparkSession, lake: Lake) -> dict[str, int]:
 def _related(raw: Raw) -> set[tuple[str, str, str]]:
     ends = raw("relations").select(F.upper("relation"), "from_kind", "to_kind").distinct().collect()
     return {(row[0], row[1], row[2]) for row in ends}
-
-
-def _is_related(edge: EdgeType, related: set[tuple[str, str, str]]) -> bool:
-    return (edge.relationship, edge.src, edge.dst) in related
 
 
 def _edge_table(spark: SparkSession, lake: Lake, edge: EdgeType) -> DataFrame:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import polars as pl
@@ -23,9 +24,10 @@ from pyspark.sql import SparkSession
 
 from graph.tokens import Keys
 from graph.vault import seal
-from ingest.cleaning import Cleaner
+from ingest.cleaning import Cleaned, Cleaner
 from ingest.lines import (
     BLOCK_BYTES,
+    BOM,
     HeaderError,
     Lines,
     Reject,
@@ -36,8 +38,8 @@ from ingest.lines import (
     stream_blocks,
     whole_lines,
 )
-from ingest.mapping import Mapping, apply, read_join
-from ingest.sources import SOURCES
+from ingest.mapping import Entry, Join, Mapping, MappingError, apply, read_join
+from ingest.sources import SOURCES, Source
 
 PART_BYTES = 24 << 20  # a task's share of a plain file
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
@@ -87,19 +89,23 @@ class Part:
     @property
     def id(self) -> str:
         """Name of the part's staged files."""
-        text = f"{self.file.name}|{self.file.entry}|{self.file.delivered_on}|{self.start}"
+        text = f"{self.file.name}|{self.file.source}|{self.file.entry}|{self.file.delivered_on}|{self.start}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @dataclass
 class PartCounts:
-    """Rows of one part: read = typed + quarantined; `reasons` counts the quarantined, `notes` values set aside."""
+    """Rows of one part: read = typed + quarantined; `reasons` counts the quarantined, `notes` values set aside.
+
+    `skipped` rows, which the `where` of a mapping leaves out, are not this entry's business and not among the read.
+    """
 
     name: str
     source: str
     read: int = 0
     typed: int = 0
     quarantined: int = 0
+    skipped: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
@@ -142,8 +148,13 @@ def _some(folder: Path) -> str:
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "") if names else "nothing"
 
 
-def landing_files(landing: Path, mapping: Mapping, until: date) -> Iterator[tuple[LandingFile | None, str]]:
-    """Yield every file of the deliveries up to `until` with its name; None where no source takes it."""
+def landing_files(
+    landing: Path, mapping: Mapping, until: date, digests: bool = True
+) -> Iterator[tuple[LandingFile | None, str]]:
+    """Yield every file of the deliveries up to `until` with its name; None where no source takes it.
+
+    Without `digests` no content is read, and files are told apart by name alone.
+    """
     for day, folder in deliveries(landing, mapping, until):
         for path in sorted(p for p in folder.rglob("*") if p.is_symlink() or p.is_file()):
             name = str(path.relative_to(landing))
@@ -151,7 +162,7 @@ def landing_files(landing: Path, mapping: Mapping, until: date) -> Iterator[tupl
             for source, entry in _takers(path.relative_to(folder), mapping):
                 taken = True
                 size = 0 if path.is_symlink() else path.stat().st_size
-                digest = "symlink" if path.is_symlink() else _digest(path)
+                digest = "symlink" if path.is_symlink() else _digest(path) if digests else ""
                 yield LandingFile(str(path), name, source, entry, day, str(folder), size, digest), name
             if not taken and not _joined(path.relative_to(folder), mapping):
                 yield None, name
@@ -177,12 +188,22 @@ def _joined(path: Path, mapping: Mapping) -> bool:
     )
 
 
+class Scan(NamedTuple):
+    """What lies in bytes [start, end) of a file: newlines, and whether a line that begins there opens a long record."""
+
+    start: int
+    end: int
+    newlines: int
+    spans: bool
+
+
 def parts(spark: SparkSession, files: list[LandingFile], mapping: Mapping) -> list[Part]:
     """Cut the files into parts: plain CSV by bytes where no record spans lines, every other file whole.
 
     Spark scans the plain files once, for line numbers and for quoted line breaks (`docs/ingest.md`).
     """
-    whole, cut = [], []
+    whole: list[tuple[LandingFile, str]] = []
+    cut: list[tuple[LandingFile, str]] = []
     for file in files:
         entry = mapping.entry(file.source, file.entry)
         with_bytes = file.format == "csv" and file.bytes > 0 and file.digest != "symlink"
@@ -195,25 +216,35 @@ def parts(spark: SparkSession, files: list[LandingFile], mapping: Mapping) -> li
     ]
     if not windows:
         return out
-    scans = spark.sparkContext.parallelize(windows, len(windows)).map(lambda w: _scan(w[0].path, w[1], w[2])).collect()
-    by_file: dict[tuple[str, str, int], list[tuple[int, int, int, bool]]] = {}
+    scans = spark.sparkContext.parallelize(windows, len(windows)).map(lambda w: scan(w[0].path, w[1], w[2])).collect()
+    by_file: dict[tuple[str, str, int], list[Scan]] = {}
     for (file, start, end), (newlines, spans) in zip(windows, scans, strict=True):
-        by_file.setdefault((file.name, file.source, file.entry), []).append((start, end, newlines, spans))
-    for file, _ in cut:
-        scanned = by_file[file.name, file.source, file.entry]
-        if any(spans for *_, spans in scanned):
-            out.append(Part(file))
-            continue
-        with open(file.path, "rb") as opened:
-            header = opened.readline()
-        seen = 0
-        for start, end, newlines, _ in scanned:
-            begin = max(start, len(header))
-            # The first line that begins in the window: after the line, if any, that reaches in from before it.
-            ahead = 0 if begin == len(header) else _reaches_in(file.path, begin)
-            out.append(Part(file, begin, end, seen + 1 + (1 if begin == len(header) and start == 0 else ahead), header))
-            seen += newlines
+        by_file.setdefault((file.name, file.source, file.entry), []).append(Scan(start, end, newlines, spans))
+    for file, delimiter in cut:
+        out += cut_file(file, by_file[file.name, file.source, file.entry], delimiter)
     return out
+
+
+def cut_file(file: LandingFile, scans: list[Scan], delimiter: str) -> list[Part]:
+    """Return a part for each scan, or the file whole where a record spans lines or the header cannot be read."""
+    with open(file.path, "rb") as opened:
+        header = opened.readline()
+    try:
+        split_header(header, delimiter)
+    except HeaderError:
+        return [Part(file)]  # read as a whole, it is refused line by line
+    if any(window.spans for window in scans):
+        return [Part(file)]
+    found, seen = [], 0
+    for window in scans:
+        if window.start < len(header) < window.end:
+            found.append(Part(file, len(header), window.end, 2, header))
+        elif window.start >= len(header):
+            # The first line that begins in the window: after the line, if any, that reaches in from before it.
+            first_line = seen + 1 + _reaches_in(file.path, window.start)
+            found.append(Part(file, window.start, window.end, first_line, header))
+        seen += window.newlines
+    return found or [Part(file)]
 
 
 def _reaches_in(path: str, start: int) -> int:
@@ -222,7 +253,7 @@ def _reaches_in(path: str, start: int) -> int:
         return 0 if file.read(1) == b"\n" else 1
 
 
-def _scan(path: str, start: int, end: int) -> tuple[int, bool]:
+def scan(path: str, start: int, end: int) -> tuple[int, bool]:
     """Return the newlines in bytes [start, end) and whether a line that begins there has an odd number of quotes."""
     with open(path, "rb") as file:
         file.seek(start)
@@ -238,28 +269,29 @@ def _cleaner(keys: Path, run: str) -> Cleaner:
 
 
 @lru_cache(maxsize=16)
-def _join_frame(join: object, folder: str) -> pl.DataFrame:
-    return read_join(join, Path(folder))  # type: ignore[arg-type]
+def _join_frame(join: Join, folder: str, changed_ns: int) -> pl.DataFrame:
+    return read_join(join, Path(folder))
+
+
+def _joined_frames(entry: Entry, folder: str) -> dict[str, pl.DataFrame]:
+    """Return the rows of each join, read once by a worker for as long as the file does not change."""
+    paths = {join: Path(folder, join.file) for join in entry.joins}
+    stamps = {join: path.stat().st_mtime_ns if path.is_file() else 0 for join, path in paths.items()}
+    return {join.name: _join_frame(join, folder, stamp) for join, stamp in stamps.items()}
 
 
 def process(part: Part, mapping: Mapping, staging: Path, keys: Path, run: str = "") -> PartCounts:
     """Read, map, type and tokenize one part; write its staged files; return its counts."""
     file = part.file
     source, entry = SOURCES[file.source], mapping.entry(file.source, file.entry)
-    joined = {join.name: _join_frame(join, file.folder) for join in entry.joins}
+    joined = _joined_frames(entry, file.folder)
     cleaner = _cleaner(keys, run)
     counts = PartCounts(file.name, file.source)
     rows: list[pa.Table] = []
     rejects: list[tuple[Reject, bool]] = []
     for lines in _part_lines(part, entry.delimiter):
-        missing = entry.reads() - set(lines.frame.columns)
-        if missing and len(lines.frame):
-            column = sorted(missing)[0]
-            lines.rejects += [Reject(n, "missing_column", lines.original(n), column) for n in lines.frame["line"]]
-            lines.frame = lines.frame.clear()
-        before = len(lines.frame)
-        frame = apply(entry, lines.frame, joined) if before else lines.frame
-        cleaned = cleaner.clean(source, lines, frame, file.delivered_on, file.name)
+        cleaned, skipped = clean_lines(lines, file, source, entry, joined, cleaner)
+        counts.skipped += skipped
         rows.append(cleaned.rows)
         rejects += [(reject, False) for reject in (*lines.rejects, *cleaned.rejects)]
         rejects += [(note, True) for note in cleaned.notes]
@@ -274,6 +306,28 @@ def process(part: Part, mapping: Mapping, staging: Path, keys: Path, run: str = 
     _write(staging / file.source / "rejects" / f"{part.id}.parquet", _reject_table(rejects, part, _cleaner_keys(keys)))
     _write(staging / file.source / "rows" / f"{part.id}.parquet", pa.concat_tables(rows) if rows else None)
     return counts
+
+
+def clean_lines(
+    lines: Lines, file: LandingFile, source: Source, entry: Entry, joined: dict[str, pl.DataFrame], cleaner: Cleaner
+) -> tuple[Cleaned, int]:
+    """Map and type the rows of `lines`; return them and how many `where` left out. Rows without a column are refused.
+
+    Raises:
+        MappingError: a joined file lacks a column that the entry reads.
+    """
+    missing = entry.reads() - set(lines.frame.columns)
+    if missing and len(lines.frame):
+        column = sorted(missing)[0]
+        lines.rejects += [Reject(n, "missing_column", lines.original(n), column) for n in lines.frame["line"]]
+        lines.frame = lines.frame.clear()
+    if not len(lines.frame):
+        return cleaner.clean(source, lines, lines.frame, file.delivered_on, file.name), 0
+    try:
+        frame = apply(entry, lines.frame, joined)
+    except MappingError as error:
+        raise MappingError(f"sources.{file.source}[{file.entry}].{error}") from None
+    return cleaner.clean(source, lines, frame, file.delivered_on, file.name), len(lines.frame) - len(frame)
 
 
 @lru_cache(maxsize=4)
@@ -291,8 +345,9 @@ def _reject_table(rejects: list[tuple[Reject, bool]], part: Part, keys: Keys) ->
         (name, r.line, r.reason, r.column, kept, day, seal(keys, f"quarantine:{name}:{r.line}", r.original))
         for r, kept in rejects
     ]
-    columns = list(zip(*records, strict=True)) if records else [[] for _ in REJECT_SCHEMA]
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, REJECT_SCHEMA, strict=True)], schema=REJECT_SCHEMA)
+    return pa.table(
+        [pa.array([record[i] for record in records], f.type) for i, f in enumerate(REJECT_SCHEMA)], schema=REJECT_SCHEMA
+    )
 
 
 def _write(path: Path, table: pa.Table | None) -> None:
@@ -341,25 +396,31 @@ def _text_lines(path: Path, header: bytes | None, delimiter: str) -> Iterator[Li
                 if not newline:
                     return
             if header is None:
-                lines = read_json_lines(block.removeprefix(b"\xef\xbb\xbf"), line)
+                lines = read_json_lines(block.removeprefix(BOM) if line == 1 else block, line)
             else:
                 lines = read_lines(block, names, delimiter, line, header, final)
             line, carry = line + lines.lines, lines.carry
             yield lines
     except TruncatedError as damage:
-        reason = "truncated_gzip" if line > 1 or damage.rest else "not_gzip"
-        original = carry + damage.rest if reason == "truncated_gzip" else path.read_bytes()[:MAX_KEPT_BYTES]
-        whole = original.rfind(b"\n") + 1
-        if reason == "truncated_gzip" and whole and header is not None:
-            if header == b"":
-                first, _, body = original[:whole].partition(b"\n")
-                yield read_lines(body, split_header(first, delimiter), delimiter, 2, first.rstrip(b"\r"))
-                line = 2 + body.count(b"\n")
-            else:
-                yield read_lines(original[:whole], names, delimiter, line, header)
-                line += original[:whole].count(b"\n")
-            original = original[whole:]
-        yield _refused(reason, original, line)
+        rest = carry + damage.rest
+        if line == 1 and not rest:
+            yield _refused("not_gzip", path.read_bytes()[:MAX_KEPT_BYTES])
+            return
+        whole = rest.rfind(b"\n") + 1
+        if header == b"" and whole:  # the damage came before the first block was full
+            first, _, body = rest[:whole].partition(b"\n")
+            try:
+                names = split_header(first, delimiter)
+            except HeaderError as error:
+                yield from _all_refused(error.reason, rest, path)
+                return
+            header, rest, line, whole = first.rstrip(b"\r"), rest[len(first) + 1 :], 2, len(body)
+        if whole and header != b"":
+            block = rest[:whole]
+            yield read_json_lines(block, line) if header is None else read_lines(block, names, delimiter, line, header)
+            line += block.count(b"\n")
+            rest = rest[whole:]
+        yield _refused("truncated_gzip", rest, line)
 
 
 def _refused(reason: str, original: bytes, line: int = 1) -> Lines:
@@ -376,7 +437,7 @@ def _all_refused(reason: str, block: bytes, path: Path) -> Iterator[Lines]:
 
 
 def _parquet_lines(path: Path) -> Iterator[Lines]:
-    """Read Parquet by row groups, values as text; the `line` is the row's number from 1."""
+    """Read a Parquet file by row groups."""
     try:
         opened = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError):
@@ -384,22 +445,28 @@ def _parquet_lines(path: Path) -> Iterator[Lines]:
         return
     line = 1
     for group in range(opened.num_row_groups):
-        frame = pl.DataFrame(pl.from_arrow(opened.read_row_group(group)))
-        if "line" in frame.columns:
-            frame = frame.drop("line")
-        text = frame.with_columns(
-            [
-                pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + ("%:z" if getattr(dtype, "time_zone", None) else ""))
-                if isinstance(dtype, pl.Datetime)
-                else pl.col(name).cast(pl.String)
-                for name, dtype in frame.schema.items()
-            ]
-        )
-        rows = frame.write_ndjson().encode().split(b"\n")
-        records = dict(enumerate(rows[: len(frame)], start=line))
-        numbered = text.with_columns(line=pl.int_range(line, line + len(text), dtype=pl.Int64, eager=True))
-        yield Lines(numbered, [], records=records, first_line=line)
-        line += len(frame)
+        lines = parquet_lines(opened.read_row_group(group), line)
+        yield lines
+        line += len(lines.frame)
+
+
+def parquet_lines(table: pa.Table, first_line: int) -> Lines:
+    """Return Parquet rows as text, with their JSON as the original; `line` is the row's number from 1."""
+    frame = pl.DataFrame(pl.from_arrow(table))
+    if "line" in frame.columns:
+        frame = frame.drop("line")
+    text = frame.with_columns(
+        [
+            pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + ("%:z" if getattr(dtype, "time_zone", None) else ""))
+            if isinstance(dtype, pl.Datetime)
+            else pl.col(name).cast(pl.String)
+            for name, dtype in frame.schema.items()
+        ]
+    )
+    rows = frame.write_ndjson().encode().split(b"\n")
+    records = dict(enumerate(rows[: len(frame)], start=first_line))
+    numbered = text.with_columns(line=pl.int_range(first_line, first_line + len(text), dtype=pl.Int64, eager=True))
+    return Lines(numbered, [], records=records, first_line=first_line)
 
 
 def stage(spark: SparkSession, work: list[Part], mapping: Mapping, staging: Path, keys: Path) -> list[PartCounts]:

@@ -22,7 +22,7 @@ import polars as pl
 MAX_LINE_BYTES = 1 << 20
 MAX_RECORD_LINES = 50  # a quoted field may span this many lines; beyond it an unclosed quote is assumed
 BLOCK_BYTES = 16 << 20
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def split_header(first: bytes, delimiter: str) -> list[str]:
     Raises:
         HeaderError: `empty_file`, `bad_encoding` (UTF-16, GBK) or `bad_header` (a name is empty or stands twice).
     """
-    text = first.removeprefix(_BOM).rstrip(b"\r\n")
+    text = first.removeprefix(BOM).rstrip(b"\r\n")
     if not text:
         raise HeaderError("empty_file")
     if b"\0" in text or text.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -80,6 +80,8 @@ def split_header(first: bytes, delimiter: str) -> list[str]:
         names = [name.strip() for name in next(csv.reader([text.decode()], delimiter=delimiter))]
     except UnicodeDecodeError:
         raise HeaderError("bad_encoding") from None
+    except csv.Error:  # among others a file whose lines end in a carriage return alone: all of it is one line
+        raise HeaderError("bad_header") from None
     if not all(names) or len(set(names)) < len(names):
         raise HeaderError("bad_header")
     return names
@@ -95,16 +97,18 @@ def read_lines(
         names: column names, one for each field.
         delimiter: one ASCII character.
         first_line: number of the block's first line in its file, from 1.
-        header: the header's bytes; a line equal to it is a repeated header.
+        header: the header's bytes; a line equal to it, or to it without its BOM, is a repeated header.
         final: whether the file ends here; if not, an open quoted record at the end is carried over.
     """
-    if b"\r" in block:
-        block = block.replace(b"\r\n", b"\n")
     if block and not block.endswith(b"\n"):
         block += b"\n"
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == 10)
     starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
+    returns = b"\r" in block
+    if returns:  # a row ends before its CRLF; inside quotes the two bytes stay as delivered
+        ends = ends - ((ends > starts) & (data[ends - 1] == 13))
+    header = header.removeprefix(BOM)
     out = Lines(pl.DataFrame(), [], block, starts, ends, first_line, lines=len(ends))
 
     def count(byte: int) -> np.ndarray:
@@ -117,13 +121,15 @@ def read_lines(
         fast &= count(34) == 0
     if b"\0" in block:
         fast &= count(0) == 0
+    if returns:
+        fast &= count(13) == 0
     if not block.isascii() and not _is_utf8(block):
         high = np.flatnonzero(data >= 0x80)
         for index in np.unique(np.searchsorted(ends, high)):
             fast[index] &= _is_utf8(block[starts[index] : ends[index]])
     if header:
-        for index in np.flatnonzero(lengths == len(header)):
-            fast[index] &= block[starts[index] : ends[index]] != header
+        for index in np.flatnonzero((lengths == len(header)) | (lengths == len(header) + len(BOM))):
+            fast[index] &= block[starts[index] : ends[index]].removeprefix(BOM) != header
     slow_rows: list[tuple[int, list[str]]] = []
     index, blocked = 0, np.flatnonzero(~fast)
     for position in blocked:
@@ -172,7 +178,7 @@ def _read_slow(
         return reject("line_too_long")
     if b"\0" in raw:
         return reject("nul_byte")
-    if header and raw == header:
+    if header and raw.removeprefix(BOM) == header:
         return reject("repeated_header")
     taken, text = 1, raw
     while text.count(b'"') % 2:
@@ -191,7 +197,7 @@ def _read_slow(
     except csv.Error:
         return reject("bad_quotes")
     if len(records) != 1:
-        return reject("bad_quotes")
+        return reject("stray_carriage_return")
     if len(records[0]) != len(names):
         if taken > 1:
             return reject("unclosed_quote")
@@ -213,9 +219,10 @@ def _frame(
         else:
             edges = np.flatnonzero(np.diff(kept) > 1)
             first, last = np.concatenate(([0], edges + 1)), np.concatenate((edges, [len(kept) - 1]))
-            body = b"".join(
-                out.block[out.starts[kept[a]] : out.ends[kept[b]] + 1] for a, b in zip(first, last, strict=True)
-            )
+            after = np.append(out.starts[1:], len(out.block))
+            body = b"".join(out.block[out.starts[kept[a]] : after[kept[b]]] for a, b in zip(first, last, strict=True))
+        if b"\r" in body:  # only at the ends of lines, or the line would not be here
+            body = body.replace(b"\r\n", b"\n")
         frame = pl.read_csv(
             io.BytesIO(body), separator=delimiter, has_header=False, new_columns=names, schema=schema, quote_char=None,
         )  # fmt: skip
@@ -281,8 +288,7 @@ def stream_blocks(path: Path) -> Iterator[tuple[bytes, bool]]:
         EOFError, OSError, zlib.error: the gzip data is cut off or damaged; what was whole has been yielded.
     """
     rest = b""
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         while True:
             try:
                 more = file.read1(BLOCK_BYTES) if isinstance(file, gzip.GzipFile) else file.read(BLOCK_BYTES)

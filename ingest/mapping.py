@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import yaml
@@ -17,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from ingest.lines import HeaderError, read_lines, split_header
 from ingest.sources import SOURCES
 
+_EPOCHS = ("epoch_s", "epoch_ms")
 MAX_JOIN_BYTES = 512 << 20  # a joined file is held whole by every worker
 
 
@@ -36,13 +38,36 @@ class Cell(_Model):
     separator: str = ":"
     const: str | None = None
     values: dict[str, str] | None = None
+    prefix: str = ""
     format: str | None = None
-    zone: str = "UTC"
+    zone: str | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Cell:
         if (self.column is not None) + bool(self.columns) + (self.const is not None) != 1:
             raise ValueError("needs exactly one of `column`, `columns`, `const`")
+        if self.const is not None and (self.values is not None or self.prefix or self.format is not None):
+            raise ValueError("`const` is taken as it is: no `values`, `prefix` or `format` beside it")
+        if self.prefix and self.format is not None:
+            raise ValueError("`prefix` makes an id and `format` a time: only one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _usable_time(self) -> Cell:
+        if self.zone is not None and (self.format is None or self.format in _EPOCHS):
+            raise ValueError("`zone` needs a `format` of local times; ISO 8601 carries its own zone, epochs are UTC")
+        if self.zone is not None:
+            try:
+                ZoneInfo(self.zone)
+            except (OSError, ValueError):
+                raise ValueError(f"`zone`: {self.zone!r} is no time zone; Asia/Shanghai is one") from None
+        if self.format is not None and self.format not in _EPOCHS:
+            try:
+                pl.Series([""]).str.to_datetime(self.format, strict=False, time_unit="us")
+            except pl.exceptions.PolarsError:
+                raise ValueError(
+                    f"`format`: {self.format!r} is not understood; use epoch_s, epoch_ms or a pattern such as %Y/%m/%d"
+                ) from None
         return self
 
     @property
@@ -57,13 +82,15 @@ class Cell(_Model):
         value = pl.concat_str([pl.col(name) for name in self.reads], separator=self.separator)
         if self.values is not None:
             value = value.replace_strict(self.values, default=value)
-        if self.format in ("epoch_s", "epoch_ms"):
+        if self.prefix:
+            value = pl.concat_str(pl.lit(self.prefix), value)
+        if self.format in _EPOCHS:
             unit: Literal["s", "ms"] = "s" if self.format == "epoch_s" else "ms"
             moment = pl.from_epoch(value.cast(pl.Int64, strict=False), unit).dt.replace_time_zone("UTC")
         elif self.format is not None:
             moment = (
                 value.str.to_datetime(self.format, strict=False, time_unit="us", ambiguous="earliest")
-                .dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
+                .dt.replace_time_zone(self.zone or "UTC", ambiguous="earliest", non_existent="null")
                 .dt.convert_time_zone("UTC")
             )
         else:
@@ -73,10 +100,6 @@ class Cell(_Model):
 
 def _as_cell(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
-
-
-def _as_texts(value: Any) -> Any:
-    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 class Where(_Model):
@@ -106,19 +129,38 @@ class Entry(_Model):
     joins: tuple[Join, ...] = ()
     where: tuple[Where, ...] = ()
 
+    @model_validator(mode="after")
+    def _own_join_names(self) -> Entry:
+        names = [join.name for join in self.joins]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"joins: the name {twice[0]!r} stands twice; each join needs its own")
+        if self.joins and not self.columns:
+            raise ValueError("joins: nothing reads them without `columns`")
+        return self
+
+    def uses(self) -> dict[str, str]:
+        """Return every column read, the file's own and `<join>.<column>`, with the mapping key that reads it."""
+        found: dict[str, str] = {}
+        for number, rule in enumerate(self.where):
+            found.setdefault(rule.column, f"where[{number}].column")
+        for number, join in enumerate(self.joins):
+            found.setdefault(join.on, f"joins[{number}].on")
+        for column, cell in self.columns.items():
+            for name in cell.reads:
+                found.setdefault(name, f"columns.{column}")
+        return found
+
     def reads(self) -> set[str]:
         """Columns that must stand in the file itself, joined ones left out."""
         joined = tuple(f"{join.name}." for join in self.joins)
-        names = {name for cell in self.columns.values() for name in cell.reads}
-        names |= {join.on for join in self.joins} | {rule.column for rule in self.where}
-        return {name for name in names if not name.startswith(joined)} if joined else names
+        return {name for name in self.uses() if not joined or not name.startswith(joined)}
 
 
 class Mapping(_Model):
     """A whole mapping file. Without `sources` it is the landing format itself."""
 
     name: str = "landing"
-    deliveries: Annotated[dict[date, str], BeforeValidator(lambda value: value)] = {}
+    deliveries: dict[date, str] = {}
     sources: dict[str, tuple[Entry, ...]] = {}
 
     @model_validator(mode="after")
@@ -133,8 +175,8 @@ class Mapping(_Model):
                         f"it has {', '.join(SOURCES[source].columns)}"
                     )
                 deletes = entry.columns.get("op", Cell(const="upsert")).const == "delete"
-                missing = [] if deletes else [c for c in SOURCES[source].required if c not in entry.columns]
-                if missing:
+                missing = [column for column in SOURCES[source].required if column not in entry.columns]
+                if missing and entry.columns and not deletes:  # without columns: they bear the contract's names
                     raise ValueError(f"sources.{source}[{number}].columns: {missing} must be filled")
         return self
 
@@ -158,8 +200,9 @@ def read_mapping(name_or_path: str | None) -> Mapping:
         return Mapping()
     path = bundled().get(name_or_path, Path(name_or_path))
     try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
+        # Every scalar is text: `on`, `no`, 12 and 2022-11-29 mean what stands there, as in the files.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except OSError:
         raise MappingError(f"No mapping {name_or_path!r}: name a file, or one of {', '.join(bundled())}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise MappingError(f"{path} is no YAML: {error}") from None
@@ -174,22 +217,33 @@ def read_mapping(name_or_path: str | None) -> Mapping:
 
 
 def apply(entry: Entry, frame: pl.DataFrame, joined: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """Return `frame` with contract columns in place of the lender's; `line` stays, filtered rows are gone.
+    """Return `frame` with contract columns in place of the lender's and `line`, without the rows `where` leaves out.
 
     Args:
-        entry: how to fill the columns; without columns, the frame is returned as it is.
+        entry: how to fill the columns; without columns, they bear the contract's names already.
         frame: strings, with `line`.
         joined: for each join its rows, from `read_join`.
+
+    Raises:
+        MappingError: a column that the entry reads is neither in the file nor in a joined one.
     """
-    if not entry.columns:
-        return frame
     for join in entry.joins:
         frame = frame.join(
-            joined[join.name], left_on=join.on, right_on=f"{join.name}.{join.key}", how="left", maintain_order="left"
-        )
+            joined[join.name], left_on=join.on, right_on=f"{join.name}.{join.key}", how="left",
+            maintain_order="left", coalesce=False,
+        )  # fmt: skip
+    for column, key in entry.uses().items():
+        if column not in frame.columns:
+            raise MappingError(f"{key} reads {column!r}, which is not there; there are {_listed(frame.columns)}.")
     for rule in entry.where:
         frame = frame.filter(pl.col(rule.column).is_in(list(rule.values)))
+    if not entry.columns:
+        return frame
     return frame.select("line", **{name: cell.expression() for name, cell in entry.columns.items()})
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(name for name in names if name != "line")
 
 
 def read_join(join: Join, folder: Path) -> pl.DataFrame:
@@ -212,8 +266,15 @@ def read_join(join: Join, folder: Path) -> pl.DataFrame:
     except HeaderError as error:
         raise MappingError(f"{where}: {join.file} has no usable header ({error.reason}).") from None
     if missing := {join.key, *(rule.column for rule in join.where)} - set(names):
-        raise MappingError(f"{where}: {join.file} has no column {sorted(missing)}; it has {names}.")
-    rows = read_lines(body, names, join.delimiter).frame.drop("line")
+        raise MappingError(f"{where}: {join.file} has no column {sorted(missing)[0]!r}; it has {_listed(names)}.")
+    read = read_lines(body, names, join.delimiter, first_line=2)
+    if read.rejects:
+        first = read.rejects[0]
+        raise MappingError(
+            f"{where}: {join.file} has {len(read.rejects):,} unreadable lines, the first is line {first.line} "
+            f"({first.reason}); rows would silently lose what it says."
+        )
+    rows = read.frame.drop("line").filter(pl.col(join.key).is_not_null())
     for rule in join.where:
         rows = rows.filter(pl.col(rule.column).is_in(list(rule.values)))
     if rows[join.key].is_duplicated().any():

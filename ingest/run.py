@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,8 @@ from ingest.landing import LandingFile, PartCounts, landing_files, parts, stage
 from ingest.mapping import Mapping
 from ingest.raw import has_table, merge, merge_vault
 from ingest.sources import SOURCES
+
+WRITERS = 4
 
 _FILES_DDL = (
     "name string, source string, entry int, digest string, bytes long, delivered_on date, night date, "
@@ -80,8 +83,11 @@ def ingest(spark: SparkSession, lake: Lake, landing: Path, until: date, mapping:
     reports = {(f.name, f.source): FileReport(f) for f in files}
     for part in staged:
         _add(reports[part.name, part.source], part)
-    for source in {file.source for file in files}:
-        merged = merge(spark, lake, SOURCES[source], keys)
+    sources = sorted({file.source for file in files})
+    with ThreadPoolExecutor(WRITERS) as pool:
+        vaulted = pool.submit(merge_vault, spark, lake)
+        merges = list(pool.map(lambda source: merge(spark, lake, SOURCES[source], keys), sources))
+    for source, merged in zip(sources, merges, strict=True):
         for (name, of_source), report in reports.items():
             if of_source == source:
                 typed = report.rows_in - report.rows_quarantined
@@ -91,7 +97,7 @@ def ingest(spark: SparkSession, lake: Lake, landing: Path, until: date, mapping:
                     report.reasons["key_conflict"] += merged.conflicts[name]
                 report.rows_duplicate = typed - merged.accepted[name] - merged.conflicts[name]
     _check(list(reports.values()))
-    result = IngestReport(list(reports.values()), unknown, merge_vault(spark, lake))
+    result = IngestReport(list(reports.values()), unknown, vaulted.result())
     _record(spark, lake, result, until)
     shutil.rmtree(lake.staging, ignore_errors=True)
     return result
@@ -118,7 +124,8 @@ def _record(spark: SparkSession, lake: Lake, result: IngestReport, night: date) 
     rows = [
         (
             r.file.name, r.file.source, r.file.entry, r.file.digest, r.file.bytes, r.file.delivered_on, night,
-            r.rows_in, r.rows_accepted, r.rows_duplicate, r.rows_quarantined, json.dumps(r.reasons), json.dumps(r.notes),
+            r.rows_in, r.rows_accepted, r.rows_duplicate, r.rows_quarantined,
+            json.dumps(r.reasons), json.dumps(r.notes),
         )
         for r in result.files
     ]  # fmt: skip

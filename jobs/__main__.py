@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from graph.failures import spoken
 from graph.lake import Lake
 from graph.settings import Neo4jSettings, PlatformSettings, SparkSettings
 
@@ -18,7 +18,9 @@ nightly = typer.Typer(no_args_is_help=True, help="The night: ingest, graph, load
 app.add_typer(nightly, name="nightly")
 console = Console()
 
-Day = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The night's day; its delivery is the newest read.")]
+Day = Annotated[
+    datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The night's day; its delivery is the newest read.")
+]
 LakeFolder = Annotated[Path | None, typer.Option("--lake", help="Default: CREDIT_GRAPH_LAKE or .local/lake")]
 
 
@@ -31,36 +33,34 @@ def run(
     how: Annotated[str, typer.Option("--load", help="auto, full, incremental or none")] = "auto",
 ) -> None:
     """Run one night; safe to run again, also after it was killed."""
-    from graph.failures import spoken  # noqa: PLC0415
-
-    with spoken(console):
+    with spoken():
         from graph.spark import spark_session
         from ingest.mapping import read_mapping
         from jobs.ledger import Ledger
         from jobs.nightly import Night, run_night
+        from jobs.summary import summary
 
         platform = PlatformSettings()
         root = lake or platform.lake
         root.mkdir(parents=True, exist_ok=True)
-        night = Night(
-            day.date(), landing, Lake(root), platform.keys.absolute(), read_mapping(mapping), Neo4jSettings(), platform.cache, how,
-        )  # type: ignore[arg-type]  # fmt: skip
+        files, keys, rules = Lake(root), platform.keys.absolute(), read_mapping(mapping)
+        night = Night(day.date(), landing, files, keys, rules, Neo4jSettings(), platform.cache, how)  # type: ignore[arg-type]
         with console.status("Spark starts"):
             spark = spark_session("nightly", SparkSettings(), platform)
         try:
-            told = run_night(spark, night, Ledger(f"sqlite:///{root / 'ledger.sqlite'}"))
+            told = run_night(spark, night, Ledger(f"sqlite:///{root / 'ledger.sqlite'}"), console)
         finally:
             spark.stop()
         console.print(summary(day, told))
 
 
-def summary(day: datetime, told: dict[str, dict[str, object]]) -> Table:
-    """Return the table an operator reads: one row a stage."""
-    table = Table("stage", "rows in", "rows out", "duplicate", "quarantined", "seconds", title=f"Night of {day:%Y-%m-%d}")
-    for stage, counts in told.items():
-        numbers = [counts.get(name) for name in ("rows_in", "rows_out", "rows_duplicate", "rows_quarantined")]
-        table.add_row(stage, *(f"{n:,}" if isinstance(n, int) else "" for n in numbers), f"{counts['seconds']}")
-    return table
+@app.command()
+def demo() -> None:
+    """A small synthetic world through one whole night, and what to look at."""
+    with spoken():
+        from jobs import demo as demonstration
+
+        demonstration.demo(console)
 
 
 if __name__ == "__main__":

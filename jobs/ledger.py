@@ -114,14 +114,16 @@ class Ledger:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             row = connection.execute(select(LOCK).where(LOCK.c.name == "night").with_for_update()).mappings().first()
             if row is None:
-                connection.execute(insert(LOCK).values(name="night", fence=1, holder=holder, expires_at=time.time() + seconds))
+                connection.execute(
+                    insert(LOCK).values(name="night", fence=1, holder=holder, expires_at=time.time() + seconds)
+                )
                 return 1
             if row["holder"] and row["expires_at"] > time.time() and not _gone(row["holder"]):
                 found = json.loads(row["holder"])
                 until = datetime.fromtimestamp(row["expires_at"], UTC)
                 raise NightRunningError(
-                    f"A night runs already (process {found['pid']} on {found['host']}, lease until {until:%H:%M:%S} UTC). "
-                    "Wait for it to end, or end that process and start again."
+                    f"A night runs already (process {found['pid']} on {found['host']}, lease until "
+                    f"{until:%H:%M:%S} UTC). Wait for it to end, or end that process and start again."
                 )
             fence = int(row["fence"]) + 1
             connection.execute(update(LOCK).values(fence=fence, holder=holder, expires_at=time.time() + seconds))
@@ -143,15 +145,20 @@ class Ledger:
     ) -> None:
         """Write that a stage starts; `counts` may hold what a resume needs."""
         values = {
-            "run": run, "position": position, "stage": stage, "night": night, "state": "running", "inputs_digest": inputs_digest,
-            "counts": json.dumps(counts), "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "run": run, "position": position, "stage": stage, "night": night, "state": "running",
+            "inputs_digest": inputs_digest, "counts": json.dumps(counts), "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
         with self._engine.begin() as connection:
             connection.execute(insert(STAGES).values(**values))
 
     def end(self, run: int, stage: str, seconds: float, counts: dict[str, Any], error: str | None = None) -> None:
         """Write how a stage ended."""
-        values = {"state": "failed" if error else "done", "seconds": seconds, "counts": json.dumps(counts), "error": error}
+        values = {
+            "state": "failed" if error else "done",
+            "seconds": seconds,
+            "counts": json.dumps(counts),
+            "error": error,
+        }
         with self._engine.begin() as connection:
             connection.execute(update(STAGES).where(STAGES.c.run == run, STAGES.c.stage == stage).values(**values))
 
@@ -161,9 +168,13 @@ class Ledger:
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
-            StageRecord(r["run"], r["stage"], r["night"], r["state"], r["inputs_digest"], json.loads(r["counts"] or "{}"), r["seconds"])
+            StageRecord(
+                *(r[c] for c in ("run", "stage", "night", "state", "inputs_digest")),
+                counts=json.loads(r["counts"] or "{}"),
+                seconds=r["seconds"],
+            )
             for r in rows
-        ]  # fmt: skip
+        ]
 
     def last_done(self, stage: str) -> StageRecord | None:
         """Return the newest record of a stage that ended well."""
@@ -191,5 +202,3 @@ def _started(pid: int) -> float | None:
 def _gone(holder: str) -> bool:
     found = json.loads(holder)
     return found["host"] == socket.gethostname() and _started(found["pid"]) != found["started"]
-
-

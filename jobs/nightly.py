@@ -19,6 +19,7 @@ from typing import Any, Literal
 import structlog
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
+from rich.console import Console
 
 from graph import load
 from graph.bulk import count_tables
@@ -149,8 +150,8 @@ def _report(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]
     for stage, counts in night.told.items():
         rows.append(
             (
-                night.day, night.run, stage, counts.get("rows_in"), counts.get("rows_out"), counts.get("rows_duplicate"),
-                counts.get("rows_quarantined"), counts["seconds"],
+                night.day, night.run, stage, counts.get("rows_in"), counts.get("rows_out"),
+                counts.get("rows_duplicate"), counts.get("rows_quarantined"), counts["seconds"],
                 json.dumps({k: v for k, v in counts.items() if not k.startswith("rows_") and k != "seconds"}),
             )
         )  # fmt: skip
@@ -166,7 +167,15 @@ def _report(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]
 STAGES: tuple[tuple[str, Stage], ...] = (("ingest", _ingest), ("graph", _graph), ("load", _load), ("report", _report))
 
 
-def run_night(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, dict[str, Any]]:
+SAID = {
+    "ingest": "landing files are read, checked and tokenized",
+    "graph": "rows are folded into nodes and edges",
+    "load": "Neo4j gets the graph",
+    "report": "the night is written down",
+}
+
+
+def run_night(spark: SparkSession, night: Night, ledger: Ledger, console: Console) -> dict[str, dict[str, Any]]:
     """Run the stages of one night in order and return what each told; safe to repeat.
 
     Raises:
@@ -183,7 +192,8 @@ def run_night(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, di
             ledger.begin(run, position, name, night.day.isoformat(), digest, {"versions": versions})
             log.info("stage begins", stage=name, night=night.day.isoformat(), run=run)
             try:
-                counts = stage(spark, night, ledger)
+                with console.status(f"{name}: {SAID[name]}"):
+                    counts = stage(spark, night, ledger)
             except BaseException as error:
                 ledger.end(run, name, time.monotonic() - begun, {"versions": versions}, type(error).__name__)
                 raise

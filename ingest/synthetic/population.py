@@ -111,9 +111,12 @@ class Block:
         return np.asarray(local, dtype=np.int64) + self.first
 
     def add(self, source: str, **columns: Any) -> None:
-        """Note extra rows of a source; scalars are repeated to the length of the longest column."""
+        """Note extra rows of a source; single values are repeated to the length of the others, which may be none."""
         arrays = {name: np.atleast_1d(np.asarray(value)) for name, value in columns.items()}
-        rows = max(len(a) for a in arrays.values())
+        lengths = {len(a) for a in arrays.values()} - {1}
+        rows = lengths.pop() if lengths else 1
+        if lengths:
+            raise ValueError(f"extra {source} rows need columns of one length; found {sorted([rows, *lengths])}")
         self.extras[source].append({n: np.broadcast_to(a, (rows,)) if len(a) == 1 else a for n, a in arrays.items()})
 
     def extra(self, source: str, columns: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:

@@ -15,7 +15,7 @@ from ingest.synthetic.numbering import Ints
 from ingest.synthetic.population import ONLINE_CHANNELS, SALES_PER_BLOCK, Block, same_human
 from ingest.synthetic.settings import DAY
 
-SHELL_EMPLOYERS_FROM = 12_000_000  # employer indexes below are honest; a block has 1,000 of its own from here
+SHELL_EMPLOYERS_FROM = 8_500_000  # employer indexes below are honest; a block has 1,000 of its own from here
 FARM_HANDSETS_PER_BLOCK = 4_000
 
 
@@ -71,7 +71,7 @@ def _sim_handset_rotation(block: Block, draft: Draft) -> None:
     p, m = block.people, draft.members
     handsets = m[: max(2, len(m) // 3)]
     for turn in range(4):
-        used = handsets[(np.arange(len(m)) + turn) % len(handsets)]
+        used = handsets[np.arange(len(m)) % len(handsets)]
         block.add("devices", owner=m, device=p.device[used], imei=p.imei[used], iccid=p.iccid[np.roll(m, turn)],
                   handset=p.handset[used], at=draft.joined - (turn + 1) * 7_200, known_from=draft.joined)  # fmt: skip
     _new_phones(block, m)
@@ -285,7 +285,7 @@ def _plant(block: Block, typology: str, size: int, index: int) -> int:
 
 
 def plant_rings(block: Block) -> None:
-    """Plant the block's share of rings: one small of every typology in block 0, then by chance until the share is met."""
+    """Plant the block's share of rings: in block 0 one small of every typology first, then until the share is met."""
     s, rng = block.settings, block.rng
     forced = sum(kind.small[0] + _FORCED_SPREAD / 2 for kind in KINDS.values())
     budget = s.fraud_share * block.size
@@ -299,7 +299,7 @@ def plant_rings(block: Block) -> None:
         for name in names:
             planted += _plant(block, name, KINDS[name].small[0] + int(rng.integers(_FORCED_SPREAD + 1)), rings)
             rings += 1
-    large = s.applicants >= 100_000
+    large = s.blocks >= s.mega_ring_every_blocks
     if large and block.number % s.mega_ring_every_blocks == s.mega_ring_every_blocks - 1:
         size = int(max(300, budget * s.mega_ring_share * s.mega_ring_every_blocks))
         megas = [n for n in names if KINDS[n].mega]

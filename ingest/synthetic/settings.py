@@ -35,8 +35,8 @@ class WorldSettings:
     label_wrong_share: float = 0.05  # share of wrong verdicts among fraudsters, and among fraud verdicts; assumed
     label_delay_days: tuple[int, int] = (40, 200)  # days from application to label; assumed
     lone_fraud_share: float = 0.1  # share of fraudsters in no ring; assumed
-    mega_ring_share: float = 0.15  # share of the fraud in rings of 300 and more, from 100,000 applicants on; assumed
-    mega_ring_every_blocks: int = 10  # one block in so many holds such a ring
+    mega_ring_share: float = 0.15  # share of the fraud in rings of 300 and more; assumed
+    mega_ring_every_blocks: int = 25  # one block in so many has such a ring: from 250,000 people on; assumed
     applicants_per_lookalike: int = 4_000  # people per group of each look-alike kind, one a block at least; assumed
     reapplication_share: float = 0.015  # share of applicants who are a human's second customer number; assumed
     second_application_share: float = 0.15  # share of applicants with a later second application; assumed
@@ -91,8 +91,8 @@ class WorldSettings:
 
     @property
     def blocks(self) -> int:
-        """Number of blocks, from the size only: 2,000 people each in a small world, up to 20,000 in a large one."""
-        size = min(20_000, max(2_000, math.ceil(self.applicants / 16_000) * 1_000))
+        """Number of blocks, from the size only: 2,000 people each in a small world, up to 10,000 in a large one."""
+        size = min(10_000, max(2_000, math.ceil(self.applicants / 16_000) * 1_000))
         return math.ceil(self.applicants / size)
 
     def bounds(self, block: int) -> tuple[int, int]:
@@ -127,7 +127,10 @@ class WorldSettings:
 
 @dataclass(frozen=True)
 class WorldCounts:
-    """What was written: landing rows per source (repeats, deletes and dirty rows included), and what of it is special."""
+    """What was written: landing rows per source, of which repeats, dirty rows and lines with a wrong field count.
+
+    `rows` counts every line below a header: read = accepted + duplicate + quarantined adds up to it.
+    """
 
     blocks: int = 0
     files: int = 0

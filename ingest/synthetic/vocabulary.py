@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 SURNAMES = _words(
     "王 李 张 刘 陈 杨 黄 赵 吴 周 徐 孙 马 朱 胡 郭 何 林 高 罗 "
     "郑 梁 谢 宋 唐 许 韩 冯 邓 曹 彭 曾 肖 田 董 袁 潘 于 蒋 蔡 "
@@ -29,10 +34,7 @@ ROLE_WORDS = {
     "friend": ["死党", "老铁", "发小", "闺蜜", "同学"],
     "other": ["房东", "中介", "师傅", "邻居"],
 }
-_TRADES = _words(
-    "快递 外卖 房东 装修 修车 中介 送水 物业 老板 医生 司机 教练 客服 "
-    "保险 贷款 驾校 "
-)
+_TRADES = _words("快递 外卖 房东 装修 修车 中介 送水 物业 老板 医生 司机 教练 客服 保险 贷款 驾校 ")
 
 
 def _book_names() -> pl.Series:
@@ -70,31 +72,22 @@ _PLACES = _words(
     "广西南宁市|青秀区 海南省海口市|龙华区 山西省太原市|小店区 "
     "甘肃省兰州市|城关区 天津市|和平区 内蒙古呼和浩特市|新城区 "
 )
-PLACES = [(city, district) for city, _, district in (place.partition("|") for place in _PLACES.split())]
-_ROADS = _words(
-    "人民 解放 中山 建设 和平 新华 文化 长江 黄河 幸福 朝阳 胜利 友谊 "
-    "东风 光明 迎宾 学府 滨河 工业 科技 "
-)
+PLACES = [(city, district) for city, _, district in (place.partition("|") for place in _PLACES)]
+_ROADS = _words("人民 解放 中山 建设 和平 新华 文化 长江 黄河 幸福 朝阳 胜利 友谊 东风 光明 迎宾 学府 滨河 工业 科技 ")
 ROADS = [road + kind for road in _ROADS for kind in ("路", "街", "大道", "东路", "西路")]
 _WORDS = _words(
     "华 鑫 盛 达 恒 信 宏 泰 瑞 丰 嘉 禾 东 方 天 利 金 源 创 德 "
     "永 安 博 远 联 众 智 汇 诚 卓 越 聚 同 兴 旺 飞 腾 佳 美 顺 "
     "康 "
 )
-_INDUSTRIES = _words(
-    "网络科技 电子 商贸 物流 建筑工程 餐饮管理 服饰 机械制造 装饰设计 "
-    "物业服务 教育咨询 医药 "
-)
+_INDUSTRIES = _words("网络科技 电子 商贸 物流 建筑工程 餐饮管理 服饰 机械制造 装饰设计 物业服务 教育咨询 医药 ")
 HANDSETS = [
-    ("android", "HUAWEI Mate 60"), ("android", "HUAWEI nova 12"), ("android", "Xiaomi 14"), ("android", "Redmi Note 13"),
+    ("android", "HUAWEI Mate 60"), ("android", "HUAWEI nova 12"), ("android", "Xiaomi 14"), ("android", "Redmi 13"),
     ("android", "OPPO A3"), ("android", "OPPO Reno12"), ("android", "vivo Y100"), ("android", "vivo X100"),
     ("android", "HONOR 200"), ("android", "HONOR X50"), ("ios", "iPhone 13"), ("ios", "iPhone 15"),
 ]  # fmt: skip
 CARRIERS = ["中国移动", "中国联通", "中国电信", "中国广电"]
-ONLINE = _words(
-    "app h5 wechat partner-a partner-b "
-    "campaign "
-)
+ONLINE = _words("app h5 wechat partner-a partner-b campaign ")
 PRODUCTS = ["cash", "installment", "car", "merchant"]
 CITY_CENTERS = np.array([[39.9, 116.4], [31.2, 121.5], [22.5, 114.1], [23.1, 113.3], [30.3, 120.2], [30.6, 104.1]])
 
@@ -105,29 +98,11 @@ SERVICES = np.array(
     dtype=np.int64,
 )  # fmt: skip
 SERVICE_NAMES = pl.Series(
-    [
-        "工商银行",
-        "建设银行",
-        "招商银行",
-        "农业银行",
-        "中国银行",
-        "顺丰",
-        "中通快递",
-        "申通快递",
-        "中国移动",
-        "中国联通",
-        "中国电信",
-        "铁路客服",
-        "市民热线",
-        "麦当劳",
-        "肯德基",
-        "美团客服",
-        "客服",
-        "售后",
-        "维修热线",
-        "京东",
-        "支付宝",
-    ]
+    _words(
+        "工商银行 建设银行 招商银行 农业银行 中国银行 顺丰 中通快递 申通快递 中国移动 "
+        "中国联通 中国电信 铁路客服 市民热线 麦当劳 肯德基 美团客服 客服 售后 "
+        "维修热线 京东 支付宝 "
+    )
 )
 
 

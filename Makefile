@@ -1,0 +1,77 @@
+# The table of contents. `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+DATE ?=
+LANDING ?= .local/demo/landing
+LAKE ?= .local/demo/lake
+MAPPING ?=
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format nightly server-start server-stop lock clean bench-ingest bench-graph needs graph ingest jobs tests docs benchmarks
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: .venv/.spark ## a small synthetic world, one whole night, a graph in a local Neo4j, and what to look at
+	@$(BIN)/python -m jobs demo
+
+test: .venv/.dev check ## the whole suite: style, types, import rules, tests
+	$(BIN)/python -m pytest
+
+check: .venv/.dev ## style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## write the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+nightly: .venv/.spark ## one night: make nightly DATE=2026-06-30 LANDING=… LAKE=… [MAPPING=…]
+	@[ -n "$(DATE)" ] || { echo "The night's day is needed: make nightly DATE=2026-06-30"; exit 1; }
+	@$(BIN)/python -m jobs nightly run --date $(DATE) --landing $(LANDING) --lake $(LAKE) $(if $(MAPPING),--mapping $(MAPPING))
+
+server-start: .venv/.spark ## start the local Neo4j
+	@$(BIN)/python -m graph server start
+
+server-stop: .venv/.spark ## stop the local Neo4j
+	@$(BIN)/python -m graph server stop
+
+bench-ingest: .venv/.dev ## measure ingest, both loads and queries at 10⁶ and 10⁷ edges (about 30 minutes)
+	$(BIN)/python -m benchmarks.ingest
+
+lock: .venv/.uv ## resolve requirements/*.txt anew from pyproject.toml
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra notebooks --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra spark -o requirements/spark.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/core.txt
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+clean: ## stop the local Neo4j; remove the environment, the demo's lake and its graph
+	@[ ! -x $(BIN)/python ] || $(BIN)/python -m graph server stop || true
+	rm -rf .venv .local
+
+needs:
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed and '$(PYTHON)' is not: apt-get install python3 python3-venv, or make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is needed: apt-get install python3-venv"; exit 1; }
+	@command -v java >/dev/null || { echo "Java 17 or newer is needed: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@java -version 2>&1 | awk -F'[".]' '/version/ {exit !($$2 >= 17)}' || \
+	  { echo "Java 17 or newer is needed, found: $$(java -version 2>&1 | head -1). apt-get install openjdk-17-jre-headless"; exit 1; }
+	@[ "$$(df -Pk . | awk 'NR==2 {print int($$4 / 1048576)}')" -ge 4 ] || \
+	  { echo "4 GB of free disk are needed here, found: $$(df -Ph . | awk 'NR==2 {print $$4}'). Make room, or clone to a larger disk."; exit 1; }
+
+.venv/.uv: requirements/uv.txt | needs
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/.spark: requirements/spark.txt pyproject.toml .venv/.uv
+	@[ -e .venv/.dev ] || $(BIN)/uv pip install --require-hashes -r requirements/spark.txt
+	@touch $@
+
+.venv/.dev: requirements/dev.txt pyproject.toml .venv/.uv
+	$(BIN)/uv pip install --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install -q --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/.spark

@@ -1,0 +1,87 @@
+"""`make demo`: a small synthetic world through one whole night, and what to look at. A second run changes nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from pathlib import Path
+
+from neo4j import Driver
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from graph.lake import Lake
+from graph.server import connect
+from graph.settings import Neo4jSettings, PlatformSettings, SparkSettings
+from graph.spark import spark_session
+from ingest.mapping import Mapping
+from ingest.synthetic import write_world
+from jobs.ledger import Ledger
+from jobs.nightly import Night, run_night
+from jobs.summary import summary
+
+APPLICANTS, NIGHTS, SEED = 2_000, 2, 7
+
+# Two persons on one handset, the busiest handset first: what an analyst would pull at.
+_SHARED_HANDSET = """
+MATCH (device:Device)<-[:USES_DEVICE]-(person:Person)
+WITH device, count(person) AS persons ORDER BY persons DESC, device.id LIMIT 1
+RETURN device.id AS id, persons
+"""
+_TWO_ON_IT = "MATCH (:Device {id: $id})<-[:USES_DEVICE]-(p:Person) RETURN p.id AS id ORDER BY id LIMIT 2"
+_BUSY_PHONE = """
+MATCH (phone:Phone)<-[:USES_PHONE]-(:Person) WITH DISTINCT phone
+RETURN phone.id AS id ORDER BY COUNT { (phone)-[:CALLED]-() } DESC, id LIMIT 1
+"""
+
+
+def world(spark: SparkSession, folder: Path) -> Path:
+    """Return the landing folder of the demo's world; written once, whole, and found again later."""
+    whole = folder / "world.json"
+    wanted = {"applicants": APPLICANTS, "nights": NIGHTS, "seed": SEED}
+    if not whole.exists() or json.loads(whole.read_text()) != wanted:
+        write_world(spark, folder, **wanted)
+        whole.write_text(json.dumps(wanted))
+    return folder / "landing"
+
+
+def demo(console: Console, folder: Path = Path(".local/demo")) -> None:
+    """Run the demo's night and print what to look at."""
+    platform, neo4j = PlatformSettings(), Neo4jSettings()
+    folder.mkdir(parents=True, exist_ok=True)
+    lake = Lake(folder / "lake")
+    lake.root.mkdir(exist_ok=True)
+    with console.status("Spark starts"):
+        spark = spark_session("demo", SparkSettings(), platform)
+    try:
+        with console.status(f"{APPLICANTS:,} applicants and their calls are invented"):
+            landing = world(spark, folder)
+        day = max(date.fromisoformat(path.name) for path in landing.iterdir())
+        night = Night(day, landing, lake, platform.keys.absolute(), Mapping(), neo4j, platform.cache)
+        told = run_night(spark, night, Ledger(f"sqlite:///{lake.root / 'ledger.sqlite'}"), console)
+    finally:
+        spark.stop()
+    console.print(summary(datetime.combine(day, datetime.min.time()), told))
+    with connect(neo4j, platform.cache) as driver:
+        console.print(_pointers(driver, landing, day, lake))
+
+
+def _pointers(driver: Driver, landing: Path, day: date, lake: Lake) -> str:
+    device = driver.execute_query(_SHARED_HANDSET).records[0]
+    people = [row["id"] for row in driver.execute_query(_TWO_ON_IT, id=device["id"]).records]
+    phone = driver.execute_query(_BUSY_PHONE).records[0]["id"]
+    python = ".venv/bin/python"
+    return f"""
+The graph is in Neo4j at bolt://127.0.0.1:{Neo4jSettings().port} (user neo4j, password in .local/neo4j/password).
+
+Three things to look at:
+  1. A handset that {device["persons"]} persons applied on, and who they are:
+     {python} -m graph show {device["id"]}
+  2. How two of them are linked:
+     {python} -m graph path person:{people[0]} person:{people[-1]}
+  3. The calls around a busy number, newest first:
+     {python} -m graph show {phone} --type CALLED
+
+The same night again changes nothing:
+     make nightly DATE={day} LANDING={landing} LAKE={lake.root}
+Stop the database: {python} -m graph server stop"""
