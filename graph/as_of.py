@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from graph.lake import Lake
+from graph.lake import Lake, has_table
 from graph.schema import EDGES, EdgeType, NodeType, Value
 from graph.tables import edge_struct, node_struct, spark_type
 
@@ -148,7 +148,7 @@ def union(spark: SparkSession, parts: list[DataFrame]) -> DataFrame:
 
 def exists(lake: Lake, table: str) -> bool:
     """Return whether the lake holds a graph table of that name."""
-    return (lake.graph(table) / "_delta_log").is_dir()
+    return has_table(lake.graph(table))
 
 
 def _table(spark: SparkSession, lake: Lake, table: str) -> DataFrame:

@@ -1,9 +1,11 @@
-"""Where each table of the lake lies. Paths only: Spark and `deltalake` both read them."""
+"""Where each table of the lake lies, and what its Delta log says without a Spark session: version and rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from deltalake import DeltaTable
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,18 @@ class Lake:
     def tables(self) -> list[Path]:
         """Return all Delta tables that exist, in order of their paths."""
         return sorted(log.parent for log in self.root.glob("*/**/_delta_log") if self.staging not in log.parents)
+
+
+def has_table(path: Path) -> bool:
+    """Return whether a Delta table lies at `path`."""
+    return (path / "_delta_log").is_dir()
+
+
+def version(path: Path) -> int:
+    """Return the newest version of a Delta table."""
+    return int(DeltaTable(path).version())
+
+
+def row_count(path: Path, at_version: int | None = None) -> int:
+    """Return the rows of a Delta table, newest version by default, from the log's own counts."""
+    return int(DeltaTable(path, version=at_version).count())

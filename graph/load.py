@@ -8,33 +8,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from delta.tables import DeltaTable
 from neo4j import Driver
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from graph import as_of, writer
 from graph.bulk import StoreCounts, build_store, publish
-from graph.lake import Lake
-from graph.schema import EDGES, NODES, EdgeType, NodeType, Value
+from graph.lake import Lake, row_count, version
+from graph.schema import TABLES, EdgeType, NodeType, Value
 from graph.server import LocalServer
 
 Connect = Callable[[], AbstractContextManager[Driver]]
 
 
-def versions(spark: SparkSession, lake: Lake) -> dict[str, int]:
+def versions(lake: Lake) -> dict[str, int]:
     """Return the Delta version of each node and edge table that the lake holds."""
-    found = {}
-    for table in (t.table for t in (*NODES, *EDGES) if as_of.exists(lake, t.table)):
-        latest = DeltaTable.forPath(spark, str(lake.graph(table))).history(1).first()
-        assert latest is not None
-        found[table] = int(latest["version"])
-    return found
+    return {t.table: version(lake.graph(t.table)) for t in TABLES if as_of.exists(lake, t.table)}
 
 
 def loaded_versions(driver: Driver, lake: Lake) -> dict[str, int] | None:
@@ -50,8 +44,8 @@ def load_properties(lake: Lake, night: str, tables: dict[str, int]) -> dict[str,
     return {"night": night, "lake": str(lake.root.absolute()), "versions": json.dumps(tables)}
 
 
-def _table(spark: SparkSession, lake: Lake, table: str, version: int) -> DataFrame:
-    return spark.read.format("delta").option("versionAsOf", version).load(str(lake.graph(table)))
+def _table(spark: SparkSession, lake: Lake, table: str, at_version: int) -> DataFrame:
+    return spark.read.format("delta").option("versionAsOf", at_version).load(str(lake.graph(table)))
 
 
 def _stored(value: Value) -> Column:
@@ -74,7 +68,7 @@ def stored(rows: DataFrame, table: NodeType | EdgeType) -> DataFrame:
 def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path) -> dict[str, int]:
     """Write the import files of `graph.bulk` and return the rows of each table."""
     shutil.rmtree(folder, ignore_errors=True)
-    for table in (*NODES, *EDGES):
+    for table in TABLES:
         if table.table not in tables:
             continue
         rows = stored(_table(spark, lake, table.table, tables[table.table]), table)
@@ -88,12 +82,12 @@ def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path
             for name, dtype in rows.dtypes
         ]
         rows.select(*flat).write.option("escape", '"').option("emptyValue", '""').csv(str(folder / kind / table.table))
-    return {name: _table(spark, lake, name, version).count() for name, version in tables.items()}
+    return {name: row_count(lake.graph(name), at_version) for name, at_version in tables.items()}
 
 
 def full_load(spark: SparkSession, lake: Lake, server: LocalServer, night: str, folder: Path) -> StoreCounts:
     """Build a new store from the whole graph, check its counts, and let `server` serve it."""
-    tables, folder = versions(spark, lake), folder.absolute()
+    tables, folder = versions(lake), folder.absolute()
     expected = export(spark, lake, tables, folder)
     try:
         name = f"night-{night}-{max(tables.values(), default=0)}"
@@ -125,12 +119,12 @@ def incremental_load(spark: SparkSession, lake: Lake, connect: Connect, night: s
 
     Edges go in rounds of node buckets (`graph.writer.rounds`), so that no two tasks of a round touch one node.
     """
-    tables = versions(spark, lake)
+    tables = versions(lake)
     with connect() as driver:
         writer.ensure_schema(driver)
         old = loaded_versions(driver, lake) or {}
     total = writer.Changes()
-    moved = [t for t in (*NODES, *EDGES) if t.table in tables and old.get(t.table) != tables[t.table]]
+    moved = [t for t in TABLES if t.table in tables and old.get(t.table) != tables[t.table]]
     found = {t.table: changes(spark, lake, t, old.get(t.table), tables[t.table]).persist() for t in moved}
     for table in moved:
         if isinstance(table, NodeType):
@@ -172,7 +166,7 @@ def _send_edges(rows: DataFrame, connect: Connect, table: EdgeType, how: str, bu
 def _send(rows: DataFrame, connect: Connect, table: NodeType | EdgeType, how: str) -> writer.Changes:
     """Write one partition a task with the official driver; return what changed."""
 
-    def send(partition: Iterator[Row]) -> Iterator[writer.Changes]:
+    def send(partition: Iterable[Row]) -> Iterable[writer.Changes]:
         plain: Iterator[dict[str, Any]] = (row.asDict() for row in partition)
         with connect() as driver:
             if isinstance(table, EdgeType):

@@ -121,7 +121,11 @@ class GraphReader:
             return Newest((), None)
         limit = _limit(limit)
         marks = _after(RELATIONSHIPS, after)
-        bounds = {"since": epoch(since), "until": after.at if after else queries.FOREVER, "limit": limit + 1}
+        bounds: dict[str, Any] = {
+            "since": epoch(since),
+            "until": after.at if after else queries.FOREVER,
+            "limit": limit + 1,
+        }
         found = [
             (name, item) for name in names for item in self._ask(queries.NEWEST[name], after=marks[name], **bounds)
         ]
@@ -220,7 +224,7 @@ class GraphReader:
             return Page((), None)
         hubs = any(degree > _HUB_DEGREE for degree in degrees.values())
         budget = _budgets(branches, degrees, self._relationship_totals(), limit) if hubs else {}
-        parameters = {
+        parameters: dict[str, Any] = {
             "id": id,
             "since": epoch(since) if since else queries.ALWAYS,
             "until": after.at if after else queries.FOREVER,

@@ -169,6 +169,7 @@ EDGES: tuple[EdgeType, ...] = (
 )
 
 RELATIONSHIPS: tuple[str, ...] = tuple(dict.fromkeys(e.relationship for e in EDGES))
+TABLES: tuple[NodeType | EdgeType, ...] = (*NODES, *EDGES)
 NODE_BY_LABEL: dict[str, NodeType] = {n.label: n for n in NODES}
 EDGE_BY_TABLE: dict[str, EdgeType] = {e.table: e for e in EDGES}
 EDGE_BY_ENDS: dict[tuple[str, str, str], EdgeType] = {(e.relationship, e.src, e.dst): e for e in EDGES}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
+from rich.console import Console
 
 from graph.jars import fetch
 from graph.settings import PlatformSettings, SparkSettings
@@ -60,6 +61,21 @@ def spark_session(
     return builder.getOrCreate()
 
 
-def checkpoint_dir(settings: SparkSettings) -> Path:
-    """Return the folder GraphFrames keeps its checkpoints in."""
-    return settings.local_dir.absolute() / "checkpoints"
+class SparkOnDemand:
+    """The session when it is first called for; a night with nothing new never waits for one."""
+
+    def __init__(self, name: str, console: Console):
+        self._name, self._console = name, console
+        self._session: SparkSession | None = None
+
+    def __call__(self) -> SparkSession:
+        """Return the session, started on the first call."""
+        if self._session is None:
+            with self._console.status("Spark starts"):
+                self._session = spark_session(self._name, SparkSettings(), PlatformSettings())
+        return self._session
+
+    def stop(self) -> None:
+        """Stop the session if there is one."""
+        if self._session is not None:
+            self._session.stop()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graph.failures import spoken
-from graph.settings import PlatformSettings, SparkSettings
+from graph.settings import PlatformSettings
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Raw records in, node and edge tables out."
@@ -29,14 +29,13 @@ def run(
     """Read new files into the raw tables, without graph, load and report; `python -m jobs nightly run` does all."""
     with spoken():
         from graph.lake import Lake
-        from graph.spark import spark_session
+        from graph.spark import SparkOnDemand
         from ingest.mapping import read_mapping
         from ingest.run import ingest
 
         platform = PlatformSettings()
         rules = read_mapping(mapping)
-        with console.status("Spark starts"):
-            spark = spark_session("ingest", SparkSettings(), platform)
+        spark = SparkOnDemand("ingest", console)
         try:
             with console.status("Landing files are read"):
                 report = ingest(
@@ -76,14 +75,14 @@ def synthetic(
 ) -> None:
     """Write a world of landing and truth files; the same numbers give the same bytes."""
     with spoken():
-        from graph.spark import spark_session
+        from graph.spark import SparkOnDemand
         from ingest.synthetic import write_world
 
-        with console.status("Spark starts"):
-            spark = spark_session("synthetic", SparkSettings(), PlatformSettings())
+        spark = SparkOnDemand("synthetic", console)
         try:
+            session = spark()
             with console.status(f"{applicants:,} applicants are invented"):
-                counts = write_world(spark, out, applicants=applicants, nights=nights, seed=seed)
+                counts = write_world(session, out, applicants=applicants, nights=nights, seed=seed)
         finally:
             spark.stop()
         console.print(counts)

@@ -29,8 +29,11 @@ def _link(rows: DataFrame, src: str | Column, dst: str | Column, **values: Colum
     ends = rows.select(
         (F.col(src) if isinstance(src, str) else src).alias("src"),
         (F.col(dst) if isinstance(dst, str) else dst).alias("dst"),
-        "at", "delivered_on", "ended_on", *(column.alias(name) for name, column in values.items()),
-    )  # fmt: skip
+        "at",
+        "delivered_on",
+        "ended_on",
+        *(column.alias(name) for name, column in values.items()),
+    )
     return ends.where(F.col("src").isNotNull() & F.col("dst").isNotNull())
 
 
@@ -54,12 +57,18 @@ def _uses_phone(raw: Raw) -> DataFrame:
     """
     applications = _rows(raw, "applications")
     stated = _link(applications, "applicant_id", "phone")
-    claims = applications.where(F.col("id_number").isNotNull()).select(
-        "applicant_id", F.col("id_number").alias("holder_id_number"), F.col("at").alias("claimed_at"),
-        F.col("delivered_on").alias("claimed_on"), F.col("ended_on").alias("claim_ended_on"),
-    ).groupBy("applicant_id", "holder_id_number", "claim_ended_on").agg(
-        F.min("claimed_at").alias("claimed_at"), F.min("claimed_on").alias("claimed_on")
-    )  # fmt: skip
+    claims = (
+        applications.where(F.col("id_number").isNotNull())
+        .select(
+            "applicant_id",
+            F.col("id_number").alias("holder_id_number"),
+            F.col("at").alias("claimed_at"),
+            F.col("delivered_on").alias("claimed_on"),
+            F.col("ended_on").alias("claim_ended_on"),
+        )
+        .groupBy("applicant_id", "holder_id_number", "claim_ended_on")
+        .agg(F.min("claimed_at").alias("claimed_at"), F.min("claimed_on").alias("claimed_on"))
+    )
     held = _rows(raw, "phones").join(claims, "holder_id_number")
     held = (
         held.withColumn("at", F.greatest("at", "claimed_at"))
@@ -185,9 +194,13 @@ def _shaped(rows: DataFrame, fields: list) -> DataFrame:  # type: ignore[type-ar
 
 def _own(rows: DataFrame, id_column: str, exists: bool, **values: Column) -> DataFrame:
     return rows.where(F.col(id_column).isNotNull()).select(
-        F.col(id_column).alias("id"), F.lit(exists).alias("exists"), "at", "delivered_on", "ended_on",
+        F.col(id_column).alias("id"),
+        F.lit(exists).alias("exists"),
+        "at",
+        "delivered_on",
+        "ended_on",
         *(column.alias(name) for name, column in values.items()),
-    )  # fmt: skip
+    )
 
 
 def _once(rows: DataFrame, id_column: str, value: Column, name: str) -> DataFrame:
@@ -220,9 +233,11 @@ def _loans(raw: Raw) -> DataFrame:
 
 
 _PHONE_COLUMNS = {
-    "applications": ("phone", "employer_phone"), "phones": ("phone",), "contacts": ("contact_phone",),
+    "applications": ("phone", "employer_phone"),
+    "phones": ("phone",),
+    "contacts": ("contact_phone",),
     "calls": ("phone", "other_phone"),
-}  # fmt: skip
+}
 
 
 def _phones(raw: Raw) -> DataFrame:
@@ -291,10 +306,21 @@ def applicants(raw: Raw) -> DataFrame:
         )
         for end in ("from", "to")
     ]
-    first = _all(own, *ends).where(F.col("applicant_id").isNotNull()).groupBy("applicant_id").agg(
-        F.min(F.coalesce("at", F.col("delivered_on").cast("timestamp"))).alias("at"), F.min("delivered_on").alias("delivered_on")
-    )  # fmt: skip
+    first = (
+        _all(own, *ends)
+        .where(F.col("applicant_id").isNotNull())
+        .groupBy("applicant_id")
+        .agg(
+            F.min(F.coalesce("at", F.col("delivered_on").cast("timestamp"))).alias("at"),
+            F.min("delivered_on").alias("delivered_on"),
+        )
+    )
     return first.select(
-        "applicant_id", F.concat(F.lit("per_"), "applicant_id").alias("person_id"), F.lit(1.0).alias("probability"),
-        F.lit("one applicant, one person").alias("why"), "at", "delivered_on", F.lit(None).cast("date").alias("ended_on"),
-    )  # fmt: skip
+        "applicant_id",
+        F.concat(F.lit("per_"), "applicant_id").alias("person_id"),
+        F.lit(1.0).alias("probability"),
+        F.lit("one applicant, one person").alias("why"),
+        "at",
+        "delivered_on",
+        F.lit(None).cast("date").alias("ended_on"),
+    )

@@ -9,10 +9,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from graph import as_of
-from graph.lake import Lake
-from graph.schema import EDGES, NODES, EdgeType, NodeType
+from graph.lake import Lake, has_table, row_count
+from graph.schema import EDGES, NODES, TABLES, EdgeType, NodeType
 from ingest.events import Raw, applicants, edge_events, edge_sources, node_events, node_sources
-from ingest.raw import has_table, raw_schema
+from ingest.raw import raw_schema
 from ingest.sources import SOURCES
 
 WRITERS = 4
@@ -72,13 +72,12 @@ def build(spark: SparkSession, lake: Lake, at: datetime, touched: set[str]) -> d
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(make_edges, edges))
         list(pool.map(make_nodes, nodes))
-    return counts(spark, lake)
+    return counts(lake)
 
 
-def counts(spark: SparkSession, lake: Lake) -> dict[str, int]:
-    """Return the rows of every node and edge table the lake holds; Delta answers from its log."""
-    tables = [t.table for t in (*NODES, *EDGES) if as_of.exists(lake, t.table)]
-    return {table: spark.read.format("delta").load(str(lake.graph(table))).count() for table in tables}
+def counts(lake: Lake) -> dict[str, int]:
+    """Return the rows of every node and edge table the lake holds."""
+    return {t.table: row_count(lake.graph(t.table)) for t in TABLES if as_of.exists(lake, t.table)}
 
 
 def _related(raw: Raw) -> set[tuple[str, str, str]]:

@@ -6,7 +6,8 @@ The language is described in `docs/mappings.md`; a mapping is checked when it is
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -28,6 +29,15 @@ class MappingError(Exception):
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _reads_back(pattern: str) -> bool:
+    moment = pl.Series([datetime(2024, 5, 17, 13, 45, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC"))
+    try:
+        read = moment.dt.strftime(pattern).str.to_datetime(pattern, strict=False, time_unit="us")
+    except (pl.exceptions.PolarsError, ValueError):
+        return False
+    return read.dt.date().to_list() == [moment[0].date()]
 
 
 class Cell(_Model):
@@ -54,21 +64,24 @@ class Cell(_Model):
 
     @model_validator(mode="after")
     def _usable_time(self) -> Cell:
-        if self.zone is not None and (self.format is None or self.format in _EPOCHS):
-            raise ValueError("`zone` needs a `format` of local times; ISO 8601 carries its own zone, epochs are UTC")
         if self.zone is not None:
+            if self.format is None or self.format in _EPOCHS or self._has_offset:
+                raise ValueError(
+                    "`zone` needs a `format` of local times; ISO 8601 and %z carry their own zone, epochs are UTC"
+                )
             try:
                 ZoneInfo(self.zone)
-            except (OSError, ValueError):
+            except (LookupError, OSError, ValueError):
                 raise ValueError(f"`zone`: {self.zone!r} is no time zone; Asia/Shanghai is one") from None
-        if self.format is not None and self.format not in _EPOCHS:
-            try:
-                pl.Series([""]).str.to_datetime(self.format, strict=False, time_unit="us")
-            except pl.exceptions.PolarsError:
-                raise ValueError(
-                    f"`format`: {self.format!r} is not understood; use epoch_s, epoch_ms or a pattern such as %Y/%m/%d"
-                ) from None
+        if self.format is not None and self.format not in _EPOCHS and not _reads_back(self.format):
+            raise ValueError(
+                f"`format`: {self.format!r} is no pattern that tells a day; use epoch_s, epoch_ms or such as %Y/%m/%d"
+            )
         return self
+
+    @property
+    def _has_offset(self) -> bool:
+        return re.search("%:?z", self.format or "") is not None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -88,11 +101,10 @@ class Cell(_Model):
             unit: Literal["s", "ms"] = "s" if self.format == "epoch_s" else "ms"
             moment = pl.from_epoch(value.cast(pl.Int64, strict=False), unit).dt.replace_time_zone("UTC")
         elif self.format is not None:
-            moment = (
-                value.str.to_datetime(self.format, strict=False, time_unit="us", ambiguous="earliest")
-                .dt.replace_time_zone(self.zone or "UTC", ambiguous="earliest", non_existent="null")
-                .dt.convert_time_zone("UTC")
-            )
+            moment = value.str.to_datetime(self.format, strict=False, time_unit="us", ambiguous="earliest")
+            if not self._has_offset:
+                moment = moment.dt.replace_time_zone(self.zone or "UTC", ambiguous="earliest", non_existent="null")
+            moment = moment.dt.convert_time_zone("UTC")
         else:
             return value
         return pl.coalesce(moment.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"), value)

@@ -8,7 +8,7 @@ version too. What was kept, repeated or in conflict is counted for each file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import DateType, StringType, StructType
 
-from graph.lake import Lake
+from graph.lake import Lake, has_table, row_count, version
 from graph.tokens import Keys
 from graph.vault import seal
 from ingest.cleaning import row_schema
@@ -34,11 +34,6 @@ class MergeCounts:
 
     accepted: Counter[str] = field(default_factory=Counter)
     conflicts: Counter[str] = field(default_factory=Counter)
-
-
-def has_table(path: Path) -> bool:
-    """Return whether a Delta table lies at `path`."""
-    return (path / "_delta_log").is_dir()
 
 
 def raw_schema(source: Source) -> StructType:
@@ -115,7 +110,7 @@ def _merge_rows(spark: SparkSession, lake: Lake, source: Source, staged: DataFra
         known = _load(spark, path).where(F.col(source.event_at).between(span[0], span[1])).select("row_key")
         staged = staged.join(known, "row_key", "left_anti")
     rows = staged.withColumn("ended_on", F.lit(None).cast("date"))
-    before = _version(spark, path)
+    before = version(path) if has_table(path) else -1
     _append(_ordered(rows, source), path)
     repeated.unpersist()
     counts.accepted = _added_by_file(spark, path, before)
@@ -129,14 +124,6 @@ def _rows_by_file(rows: DataFrame) -> Counter[str]:
     """Count landing rows, not versions: one delete may end many rows."""
     counted = rows.groupBy("source_file").agg(F.countDistinct("line").alias("n")).collect()
     return Counter({row["source_file"]: row["n"] for row in counted})
-
-
-def _version(spark: SparkSession, path: Path) -> int:
-    if not has_table(path):
-        return -1
-    latest = DeltaTable.forPath(spark, str(path)).history(1).first()
-    assert latest is not None
-    return int(latest["version"])
 
 
 def _added_by_file(spark: SparkSession, path: Path, before: int) -> Counter[str]:
@@ -214,13 +201,22 @@ def _resolved_deletes(source: Source, staged: DataFrame, known: DataFrame) -> Da
             continue
         place = [F.col(name) for name in on]
         these = ends.where(F.col("pattern") == pattern).select(
-            *place, F.col("delivered_on").alias("deleted_on"), F.col("source_file").alias("by_file"), F.col("line").alias("by_line")
-        )  # fmt: skip
+            *place,
+            F.col("delivered_on").alias("deleted_on"),
+            F.col("source_file").alias("by_file"),
+            F.col("line").alias("by_line"),
+        )
         hit = live.join(these, on).where(F.col("delivered_on") <= F.col("deleted_on"))
         hit = hit.withColumns(
-            {"op": F.lit("delete"), "delivered_on": F.col("deleted_on"), "source_file": F.col("by_file"),
-             "line": F.col("by_line"), "fresh": F.lit(True), "ended_on": F.lit(None).cast("date")}
-        )  # fmt: skip
+            {
+                "op": F.lit("delete"),
+                "delivered_on": F.col("deleted_on"),
+                "source_file": F.col("by_file"),
+                "line": F.col("by_line"),
+                "fresh": F.lit(True),
+                "ended_on": F.lit(None).cast("date"),
+            }
+        )
         parts.append(hit.select(*staged.columns).dropDuplicates(["row_key", "delivered_on"]))
     return reduce(lambda a, b: a.unionByName(b), parts)
 
@@ -234,21 +230,25 @@ def _append_conflicts(spark: SparkSession, lake: Lake, source: Source, conflicts
         F.to_json(F.struct(*(F.col(n).cast("string") for n in names))).alias("row"),
     )
 
-    def sealed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def sealed(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         held = Keys.read(keys)
         for batch in batches:
             rows = batch.to_pylist()
             yield pa.RecordBatch.from_pylist(
                 [
                     {
-                        "source_file": row["source_file"], "line": row["line"], "reason": "key_conflict", "column": None,
-                        "row_kept": False, "delivered_on": row["delivered_on"],
+                        "source_file": row["source_file"],
+                        "line": row["line"],
+                        "reason": "key_conflict",
+                        "column": None,
+                        "row_kept": False,
+                        "delivered_on": row["delivered_on"],
                         "original": seal(held, f"quarantine:{row['source_file']}:{row['line']}", row["row"]),
                     }
                     for row in rows
                 ],
                 schema=REJECT_SCHEMA,
-            )  # fmt: skip
+            )
 
     _append(told.mapInArrow(sealed, from_arrow_schema(REJECT_SCHEMA)), lake.quarantine(source.name))
 
@@ -267,10 +267,9 @@ def merge_vault(spark: SparkSession, lake: Lake) -> int:
     fresh = spark.read.schema("token string, shard string, sealed binary").parquet(str(path))
     before = 0
     if has_table(lake.vault):
-        known = _load(spark, lake.vault)
-        before = known.count()
-        fresh = fresh.join(known.select("token"), "token", "left_anti")
+        before = row_count(lake.vault)
+        fresh = fresh.join(_load(spark, lake.vault).select("token"), "token", "left_anti")
     # Sorted by token, so that a reader skips all but one file of each night by the file's own bounds.
     one = fresh.dropDuplicates(["token"]).repartitionByRange("token").sortWithinPartitions("token")
     one.write.format("delta").mode("append").save(str(lake.vault))
-    return _load(spark, lake.vault).count() - before
+    return row_count(lake.vault) - before

@@ -5,26 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
-from graph.lake import Lake
+from graph.lake import Lake, has_table
 from graph.tokens import Keys
 from ingest.landing import LandingFile, PartCounts, landing_files, parts, stage
 from ingest.mapping import Mapping
-from ingest.raw import has_table, merge, merge_vault
+from ingest.raw import merge, merge_vault
 from ingest.sources import SOURCES
 
 WRITERS = 4
-
-_FILES_DDL = (
-    "name string, source string, entry int, digest string, bytes long, delivered_on date, night date, "
-    "rows_in long, rows_accepted long, rows_duplicate long, rows_quarantined long, reasons string, notes string"
-)
 
 
 class CountMismatchError(Exception):
@@ -58,10 +56,13 @@ class IngestReport:
         return {report.file.source for report in self.files if report.rows_accepted}
 
 
-def ingest(spark: SparkSession, lake: Lake, landing: Path, until: date, mapping: Mapping, keys: Path) -> IngestReport:
+def ingest(
+    spark: Callable[[], SparkSession], lake: Lake, landing: Path, until: date, mapping: Mapping, keys: Path
+) -> IngestReport:
     """Read all files delivered up to `until` (inclusive) that the lake has not read, and merge their rows.
 
-    A file is known by its name and content: read once, whatever runs again.
+    A file is known by its name and content: read once, whatever runs again. `spark` gives the session, and is only
+    called when there is something to read.
 
     Raises:
         CountMismatchError: read ≠ accepted + duplicate + quarantined for a file.
@@ -71,7 +72,7 @@ def ingest(spark: SparkSession, lake: Lake, landing: Path, until: date, mapping:
     files_path = lake.results("landing_files")
     known: set[tuple[str, ...]] = set()
     if has_table(files_path):
-        rows = spark.read.format("delta").load(str(files_path)).select("name", "source", "entry", "digest").collect()
+        rows = DeltaTable(files_path).to_pyarrow_table(columns=["name", "source", "entry", "digest"]).to_pylist()
         known = {(r["name"], r["source"], str(r["entry"]), r["digest"]) for r in rows}
     found = list(landing_files(landing, mapping, until))
     unknown = [name for file, name in found if file is None]
@@ -79,14 +80,15 @@ def ingest(spark: SparkSession, lake: Lake, landing: Path, until: date, mapping:
     if not files:
         return IngestReport([], unknown)
     shutil.rmtree(lake.staging, ignore_errors=True)
-    staged = stage(spark, parts(spark, files, mapping), mapping, lake.staging, keys)
+    session = spark()
+    staged = stage(session, parts(session, files, mapping), mapping, lake.staging, keys)
     reports = {(f.name, f.source): FileReport(f) for f in files}
     for part in staged:
         _add(reports[part.name, part.source], part)
     sources = sorted({file.source for file in files})
     with ThreadPoolExecutor(WRITERS) as pool:
-        vaulted = pool.submit(merge_vault, spark, lake)
-        merges = list(pool.map(lambda source: merge(spark, lake, SOURCES[source], keys), sources))
+        vaulted = pool.submit(merge_vault, session, lake)
+        merges = list(pool.map(lambda source: merge(session, lake, SOURCES[source], keys), sources))
     for source, merged in zip(sources, merges, strict=True):
         for (name, of_source), report in reports.items():
             if of_source == source:
@@ -98,7 +100,7 @@ def ingest(spark: SparkSession, lake: Lake, landing: Path, until: date, mapping:
                 report.rows_duplicate = typed - merged.accepted[name] - merged.conflicts[name]
     _check(list(reports.values()))
     result = IngestReport(list(reports.values()), unknown, vaulted.result())
-    _record(spark, lake, result, until)
+    _record(lake, result, until)
     shutil.rmtree(lake.staging, ignore_errors=True)
     return result
 
@@ -120,14 +122,14 @@ def _check(reports: list[FileReport]) -> None:
             )
 
 
-def _record(spark: SparkSession, lake: Lake, result: IngestReport, night: date) -> None:
+def _record(lake: Lake, result: IngestReport, night: date) -> None:
     rows = [
-        (
-            r.file.name, r.file.source, r.file.entry, r.file.digest, r.file.bytes, r.file.delivered_on, night,
-            r.rows_in, r.rows_accepted, r.rows_duplicate, r.rows_quarantined,
-            json.dumps(r.reasons), json.dumps(r.notes),
-        )
+        {
+            "name": r.file.name, "source": r.file.source, "entry": r.file.entry, "digest": r.file.digest,
+            "bytes": r.file.bytes, "delivered_on": r.file.delivered_on, "night": night, "rows_in": r.rows_in,
+            "rows_accepted": r.rows_accepted, "rows_duplicate": r.rows_duplicate,
+            "rows_quarantined": r.rows_quarantined, "reasons": json.dumps(r.reasons), "notes": json.dumps(r.notes),
+        }
         for r in result.files
     ]  # fmt: skip
-    frame = spark.createDataFrame(rows, _FILES_DDL)
-    frame.coalesce(1).write.format("delta").mode("append").save(str(lake.results("landing_files")))
+    write_deltalake(lake.results("landing_files"), pa.Table.from_pylist(rows), mode="append")

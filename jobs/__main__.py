@@ -11,7 +11,7 @@ from rich.console import Console
 
 from graph.failures import spoken
 from graph.lake import Lake
-from graph.settings import Neo4jSettings, PlatformSettings, SparkSettings
+from graph.settings import Neo4jSettings, PlatformSettings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The night and its reports.")
 nightly = typer.Typer(no_args_is_help=True, help="The night: ingest, graph, load, report.")
@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Run one night; safe to run again, also after it was killed."""
     with spoken():
-        from graph.spark import spark_session
+        from graph.spark import SparkOnDemand
         from ingest.mapping import read_mapping
         from jobs.ledger import Ledger
         from jobs.nightly import Night, run_night
@@ -45,8 +45,7 @@ def run(
         root.mkdir(parents=True, exist_ok=True)
         files, keys, rules = Lake(root), platform.keys.absolute(), read_mapping(mapping)
         night = Night(day.date(), landing, files, keys, rules, Neo4jSettings(), platform.cache, how)  # type: ignore[arg-type]
-        with console.status("Spark starts"):
-            spark = spark_session("nightly", SparkSettings(), platform)
+        spark = SparkOnDemand("nightly", console)
         try:
             told = run_night(spark, night, Ledger(f"sqlite:///{root / 'ledger.sqlite'}"), console)
         finally:

@@ -7,13 +7,12 @@ from datetime import date, datetime
 from pathlib import Path
 
 from neo4j import Driver
-from pyspark.sql import SparkSession
 from rich.console import Console
 
 from graph.lake import Lake
 from graph.server import connect
-from graph.settings import Neo4jSettings, PlatformSettings, SparkSettings
-from graph.spark import spark_session
+from graph.settings import Neo4jSettings, PlatformSettings
+from graph.spark import SparkOnDemand
 from ingest.mapping import Mapping
 from ingest.synthetic import write_world
 from jobs.ledger import Ledger
@@ -35,12 +34,14 @@ RETURN phone.id AS id ORDER BY COUNT { (phone)-[:CALLED]-() } DESC, id LIMIT 1
 """
 
 
-def world(spark: SparkSession, folder: Path) -> Path:
+def world(spark: SparkOnDemand, folder: Path, console: Console) -> Path:
     """Return the landing folder of the demo's world; written once, whole, and found again later."""
     whole = folder / "world.json"
     wanted = {"applicants": APPLICANTS, "nights": NIGHTS, "seed": SEED}
     if not whole.exists() or json.loads(whole.read_text()) != wanted:
-        write_world(spark, folder, **wanted)
+        session = spark()
+        with console.status(f"{APPLICANTS:,} applicants and their calls are invented"):
+            write_world(session, folder, **wanted)
         whole.write_text(json.dumps(wanted))
     return folder / "landing"
 
@@ -51,11 +52,9 @@ def demo(console: Console, folder: Path = Path(".local/demo")) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lake = Lake(folder / "lake")
     lake.root.mkdir(exist_ok=True)
-    with console.status("Spark starts"):
-        spark = spark_session("demo", SparkSettings(), platform)
+    spark = SparkOnDemand("demo", console)
     try:
-        with console.status(f"{APPLICANTS:,} applicants and their calls are invented"):
-            landing = world(spark, folder)
+        landing = world(spark, folder, console)
         day = max(date.fromisoformat(path.name) for path in landing.iterdir())
         night = Night(day, landing, lake, platform.keys.absolute(), Mapping(), neo4j, platform.cache)
         told = run_night(spark, night, Ledger(f"sqlite:///{lake.root / 'ledger.sqlite'}"), console)

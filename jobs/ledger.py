@@ -145,9 +145,15 @@ class Ledger:
     ) -> None:
         """Write that a stage starts; `counts` may hold what a resume needs."""
         values = {
-            "run": run, "position": position, "stage": stage, "night": night, "state": "running",
-            "inputs_digest": inputs_digest, "counts": json.dumps(counts), "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }  # fmt: skip
+            "run": run,
+            "position": position,
+            "stage": stage,
+            "night": night,
+            "state": "running",
+            "inputs_digest": inputs_digest,
+            "counts": json.dumps(counts),
+            "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
         with self._engine.begin() as connection:
             connection.execute(insert(STAGES).values(**values))
 
@@ -169,11 +175,15 @@ class Ledger:
             rows = connection.execute(query).mappings().all()
         return [
             StageRecord(
-                *(r[c] for c in ("run", "stage", "night", "state", "inputs_digest")),
-                counts=json.loads(r["counts"] or "{}"),
-                seconds=r["seconds"],
+                row["run"],
+                row["stage"],
+                row["night"],
+                row["state"],
+                row["inputs_digest"],
+                json.loads(row["counts"] or "{}"),
+                row["seconds"],
             )
-            for r in rows
+            for row in rows
         ]
 
     def last_done(self, stage: str) -> StageRecord | None:
@@ -201,4 +211,4 @@ def _started(pid: int) -> float | None:
 
 def _gone(holder: str) -> bool:
     found = json.loads(holder)
-    return found["host"] == socket.gethostname() and _started(found["pid"]) != found["started"]
+    return bool(found["host"] == socket.gethostname() and _started(found["pid"]) != found["started"])

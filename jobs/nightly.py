@@ -16,18 +16,19 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import structlog
-from delta.tables import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 from rich.console import Console
 
 from graph import load
 from graph.bulk import count_tables
-from graph.lake import Lake
+from graph.lake import Lake, row_count, version
 from graph.schema import EDGES
 from graph.server import LocalServer, connect
 from graph.settings import Neo4jSettings
-from ingest.graph_tables import build
+from ingest import graph_tables
 from ingest.mapping import Mapping
 from ingest.run import IngestReport, ingest
 from jobs.ledger import Ledger
@@ -59,10 +60,11 @@ class Night:
         return datetime.combine(self.day + timedelta(days=1), datetime.min.time(), UTC) - timedelta(microseconds=1)
 
 
-Stage = Callable[[SparkSession, Night, Ledger], dict[str, Any]]
+Spark = Callable[[], SparkSession]
+Stage = Callable[[Spark, Night, Ledger], dict[str, Any]]
 
 
-def _ingest(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
+def _ingest(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
     report = ingest(spark, night.lake, night.landing, night.day, night.mapping, night.keys)
     night.ingested = report
     reasons: dict[str, int] = {}
@@ -82,14 +84,14 @@ def _ingest(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]
     }
 
 
-def _graph(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
+def _graph(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
     previous = ledger.last_done("graph")
     touched = set(ledger.touched_since(previous.run if previous else 0))
-    tables = build(spark, night.lake, night.at, touched)
+    tables = graph_tables.build(spark(), night.lake, night.at, touched) if touched else graph_tables.counts(night.lake)
     return {"touched": sorted(touched), "tables": tables, "rows_out": sum(tables.values())}
 
 
-def _load(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
+def _load(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
     if night.how == "none":
         return {"how": "none"}
     local = None
@@ -99,36 +101,33 @@ def _load(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
     with connect(night.neo4j, night.cache) as driver:
         held = load.loaded_versions(driver, night.lake)
         in_neo4j = count_tables(driver)
-    tables = load.versions(spark, night.lake)
+    tables = load.versions(night.lake)
     if held == tables and night.how != "full":
-        return {"how": "unchanged", **_counts(spark, night, in_neo4j)}
+        return {"how": "unchanged", **_compared(night, in_neo4j)}
     ledger.check_fence(night.run)
     how = night.how
     if how == "auto":
-        how = "full" if local and (held is None or _much_changed(spark, night.lake, held, tables)) else "incremental"
+        how = "full" if local and (held is None or _much_changed(spark(), night.lake, held, tables)) else "incremental"
     if how == "full" and local is None:
         how = "incremental"  # a server that is not ours cannot be given a new store
     if how == "full":
         assert local is not None
-        counts = load.full_load(spark, night.lake, local, night.day.isoformat(), night.lake.staging / "import")
+        counts = load.full_load(spark(), night.lake, local, night.day.isoformat(), night.lake.staging / "import")
         told: dict[str, Any] = {"how": how, "import_seconds": round(counts.import_seconds, 1)}
     else:
         settings, cache = night.neo4j.model_copy(), night.cache
-        changes = load.incremental_load(spark, night.lake, lambda: connect(settings, cache), night.day.isoformat())
+        changes = load.incremental_load(spark(), night.lake, lambda: connect(settings, cache), night.day.isoformat())
         told = {"how": how, "changes": vars(changes)}
     with connect(night.neo4j, night.cache) as driver:
-        return told | _counts(spark, night, count_tables(driver))
+        return told | _compared(night, count_tables(driver))
 
 
 class CountsDifferError(Exception):
     """Neo4j does not hold what the lake holds; the text names the table and both counts."""
 
 
-def _counts(spark: SparkSession, night: Night, in_neo4j: dict[str, int]) -> dict[str, Any]:
-    in_lake = {
-        table: spark.read.format("delta").load(str(night.lake.graph(table))).count()
-        for table in load.versions(spark, night.lake)
-    }
+def _compared(night: Night, in_neo4j: dict[str, int]) -> dict[str, Any]:
+    in_lake = graph_tables.counts(night.lake)
     wrong = [t for t in in_neo4j if in_neo4j[t] != in_lake.get(t, 0)]
     if wrong:
         said = ", ".join(f"{t}: {in_lake.get(t, 0):,} in the lake, {in_neo4j[t]:,} in Neo4j" for t in wrong)
@@ -139,30 +138,31 @@ def _counts(spark: SparkSession, night: Night, in_neo4j: dict[str, int]) -> dict
 def _much_changed(spark: SparkSession, lake: Lake, held: dict[str, int], tables: dict[str, int]) -> bool:
     total = changed = 0
     for edge in (e for e in EDGES if e.table in tables):
-        total += spark.read.format("delta").load(str(lake.graph(edge.table))).count()
+        total += row_count(lake.graph(edge.table))
         if held.get(edge.table) != tables[edge.table]:
             changed += load.changes(spark, lake, edge, held.get(edge.table), tables[edge.table]).count()
     return changed > _FULL_ABOVE * total
 
 
-def _report(spark: SparkSession, night: Night, ledger: Ledger) -> dict[str, Any]:
-    rows = []
-    for stage, counts in night.told.items():
-        rows.append(
-            (
-                night.day, night.run, stage, counts.get("rows_in"), counts.get("rows_out"),
-                counts.get("rows_duplicate"), counts.get("rows_quarantined"), counts["seconds"],
-                json.dumps({k: v for k, v in counts.items() if not k.startswith("rows_") and k != "seconds"}),
-            )
-        )  # fmt: skip
-    ddl = (
-        "night date, run long, stage string, rows_in long, rows_out long, rows_duplicate long, rows_quarantined long, "
-        "seconds double, details string"
-    )
-    path = night.lake.results("night_report")
-    spark.createDataFrame(rows, ddl).coalesce(1).write.format("delta").mode("append").save(str(path))
+def _report(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
+    rows = [
+        {
+            "night": night.day, "run": night.run, "stage": stage,
+            **{name: told.get(name) for name in ("rows_in", "rows_out", "rows_duplicate", "rows_quarantined")},
+            "seconds": float(told["seconds"]),
+            "details": json.dumps({k: v for k, v in told.items() if not k.startswith("rows_") and k != "seconds"}),
+        }
+        for stage, told in night.told.items()
+    ]  # fmt: skip
+    write_deltalake(night.lake.results("night_report"), pa.Table.from_pylist(rows, schema=REPORT), mode="append")
     return {"rows_out": len(rows)}
 
+
+REPORT = pa.schema(
+    [("night", pa.date32()), ("run", pa.int64()), ("stage", pa.string())]
+    + [(name, pa.int64()) for name in ("rows_in", "rows_out", "rows_duplicate", "rows_quarantined")]
+    + [("seconds", pa.float64()), ("details", pa.string())]
+)
 
 STAGES: tuple[tuple[str, Stage], ...] = (("ingest", _ingest), ("graph", _graph), ("load", _load), ("report", _report))
 
@@ -175,7 +175,7 @@ SAID = {
 }
 
 
-def run_night(spark: SparkSession, night: Night, ledger: Ledger, console: Console) -> dict[str, dict[str, Any]]:
+def run_night(spark: Spark, night: Night, ledger: Ledger, console: Console) -> dict[str, dict[str, Any]]:
     """Run the stages of one night in order and return what each told; safe to repeat.
 
     Raises:
@@ -184,7 +184,7 @@ def run_night(spark: SparkSession, night: Night, ledger: Ledger, console: Consol
     """
     with ledger.lease() as run:
         night.run = run
-        _undo_unfinished(spark, night, ledger)
+        _undo_unfinished(night, ledger)
         for position, (name, stage) in enumerate(STAGES):
             begun = time.monotonic()
             versions = _delta_versions(night.lake)
@@ -205,26 +205,19 @@ def run_night(spark: SparkSession, night: Night, ledger: Ledger, console: Consol
 
 
 def _delta_versions(lake: Lake) -> dict[str, int]:
-    found = {}
-    for path in lake.tables():
-        # The newest commit file names the version; asking Spark for it would cost a second a table.
-        commits = [int(p.stem) for p in (path / "_delta_log").glob("*.json") if p.stem.isdigit()]
-        if commits:
-            found[str(path.relative_to(lake.root))] = max(commits)
-    return found
+    return {str(path.relative_to(lake.root)): version(path) for path in lake.tables()}
 
 
-def _undo_unfinished(spark: SparkSession, night: Night, ledger: Ledger) -> None:
+def _undo_unfinished(night: Night, ledger: Ledger) -> None:
     """Put the lake back to where the newest unfinished stage began; nothing to do after a whole night."""
     newest = next(iter(ledger.records(1)), None)
     if newest is None or newest.state == "done":
         return
     then: dict[str, int] = newest.counts.get("versions", {})
-    for path in night.lake.tables():
-        name = str(path.relative_to(night.lake.root))
-        now = _delta_versions(night.lake)[name]
+    for name, now in _delta_versions(night.lake).items():
+        path = night.lake.root / name
         if name not in then:
             shutil.rmtree(path)
         elif now != then[name]:
-            DeltaTable.forPath(spark, str(path)).restoreToVersion(then[name])
+            DeltaTable(path).restore(then[name])
     log.info("unfinished stage undone", stage=newest.stage, run=newest.run)

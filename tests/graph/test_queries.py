@@ -27,7 +27,7 @@ pytestmark = pytest.mark.neo4j
 
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 SECOND = int(START.timestamp())
-# Several labels at one end, a type between nodes of one label, and one with a hub. Few, for each costs the server a plan.
+# Several labels at one end, both ends of one label, a hub. Few types, for each costs the server a plan.
 NAMES = ("CALLED", "GUARANTEES", "HOLDS_SIM", "LISTS_CONTACT", "USES_DEVICE")
 TYPES = [e for e in EDGES if e.relationship in NAMES]
 # Ids that are Cypher, that sort differently by code unit and by code point, and that look like other labels' ids.
