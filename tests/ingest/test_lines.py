@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -23,7 +24,7 @@ TABLE = st.lists(st.tuples(FIELD, FIELD, FIELD), max_size=12)
 PLAIN = st.lists(st.tuples(*[st.text(alphabet="x y王0", max_size=4)] * 3), max_size=20)
 
 
-def written(rows: list[tuple[str, ...]], newline: str = "\n", delimiter: str = ",") -> bytes:
+def written(rows: Sequence[tuple[str, ...]], newline: str = "\n", delimiter: str = ",") -> bytes:
     """Fields are quoted where they must be; Python's own writer leaves a lone carriage return bare."""
 
     def field(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def mapping_of(text: str, folder: Path) -> Mapping:
     return read_mapping(str(path))
 
 
-def frame(**columns: list[str | None]) -> pl.DataFrame:
+def frame(**columns: Sequence[str | None]) -> pl.DataFrame:
     size = len(next(iter(columns.values())))
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(
         line=pl.int_range(2, 2 + size, dtype=pl.Int64)
@@ -207,3 +208,14 @@ def test_the_mappings_that_come_along_can_be_read(name: str) -> None:
     mapping = read_mapping(name)
     assert mapping.name == name
     assert all(isinstance(day, date) for day in mapping.deliveries)
+
+
+def test_the_example_of_the_documentation_reads_as_it_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mappings.md").read_text(encoding="utf-8")
+    mapping = mapping_of(page.split("```yaml\n")[1].split("```")[0], tmp_path)
+    (tmp_path / "customers.csv").write_text("id;tax_no;active\n9;a-77;1\n")
+    rows = frame(nr=["7"], branch=["N"], customer=["9"], paid_out=["01.05.2024 08:30"], sum=["5000"], state=["R"])
+    entry = mapping.entry("loans", 0)
+    assert apply(entry, rows, {"customer": read_join(entry.joins[0], tmp_path)}).drop("line").rows() == [
+        ("L-7", "N:7", "a-77", "2024-05-01T00:30:00.000000Z", "5000", "running")
+    ]
