@@ -21,8 +21,9 @@ import psutil
 from neo4j import Driver
 from rich.console import Console
 
+from graph.java import ServerError
 from graph.schema import EDGES, NODES, EdgeType, NodeType, Value
-from graph.server import LocalServer, ServerError, free_port
+from graph.server import LocalServer, free_port
 from graph.writer import ensure_schema, write_load
 
 _BUILDING = ".building"

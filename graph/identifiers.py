@@ -297,6 +297,12 @@ def _bank_card(raw: str) -> Canonical:
 # --- networks and dates ----------------------------------------------------------------------------------
 
 
+_PRIVATE = [
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+]
+
+
 def _ip(raw: str) -> Canonical:
     text = _plain(raw).strip("[]").partition("%")[0]
     if not text:
@@ -311,7 +317,9 @@ def _ip(raw: str) -> Canonical:
             return Canonical(None, f"{reason}_ip")
     if str(address) == "255.255.255.255":
         return Canonical(None, "broadcast_ip")
-    return Canonical(address.compressed, "private" if address.is_private else "public")
+    if any(address.version == net.version and address in net for net in _PRIVATE):
+        return Canonical(None, "private_ip")  # every home has a 192.168.1.1: it would join strangers
+    return Canonical(address.compressed, "ip")
 
 
 _SHARED_WIFI = {
@@ -352,7 +360,7 @@ def _birth_date(raw: str) -> Canonical:
 
 
 _FORMS: dict[Kind, Callable[[str], Canonical]] = {
-    Kind.PHONE: _phone, Kind.ID_NUMBER: _id_number, Kind.NAME: _name, Kind.BIRTH_DATE: _birth_date,
+    Kind.PHONE: _phone, Kind.ID_NUMBER: _id_number, Kind.NAME: _name, Kind.ROLE: _name, Kind.BIRTH_DATE: _birth_date,
     Kind.DEVICE_ID: _opaque(Kind.DEVICE_ID), Kind.IMEI: _imei, Kind.ICCID: _iccid, Kind.IP: _ip, Kind.WIFI: _wifi,
     Kind.ADDRESS: _place(Kind.ADDRESS), Kind.COMPANY: _place(Kind.COMPANY), Kind.BANK_CARD: _bank_card,
     Kind.ACCOUNT: _opaque(Kind.ACCOUNT), Kind.STAFF: _opaque(Kind.STAFF),

@@ -176,6 +176,7 @@ def _send(rows: DataFrame, connect: Connect, table: NodeType | EdgeType, how: st
         yield done
 
     total = writer.Changes()
-    for done in rows.rdd.mapPartitions(send).collect():
+    key = "src" if "src" in rows.columns else "id"  # neighbors in the store are written together
+    for done in rows.sortWithinPartitions(key).rdd.mapPartitions(send).collect():
         total += done
     return total

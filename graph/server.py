@@ -30,6 +30,7 @@ from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavaila
 from rich.console import Console
 
 from graph.jars import fetch, locked
+from graph.java import JVM_OPTIONS, ServerError, find_java
 from graph.settings import Neo4jSettings
 
 _HOST = "127.0.0.1"
@@ -41,24 +42,6 @@ _FIRST_STORE = "empty"
 _STORE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SERVER_MAIN = "org.neo4j.server.CommunityEntryPoint"
 _ADMIN_MAIN = "org.neo4j.cli.AdminTool"
-_MIN_JAVA = 17
-_JVM_OPTIONS = (
-    *(
-        f"--add-opens=java.base/{package}=ALL-UNNAMED"
-        for package in ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")
-    ),
-    "--enable-native-access=ALL-UNNAMED",
-    "--add-modules=jdk.incubator.vector",
-    "-Dio.netty.tryReflectionSetAccessible=true",
-    "-XX:+UseG1GC",
-    "-XX:+ExitOnOutOfMemoryError",
-    "-Dlog4j2.disable.jmx=true",
-    "-Dfile.encoding=UTF-8",
-)
-
-
-class ServerError(Exception):
-    """The local Neo4j could not do what was asked; the message says why and what to do."""
 
 
 class ServerNotRunningError(ServerError):
@@ -190,12 +173,12 @@ class LocalServer:
         conf = self._write_conf(store, f"admin-{store}")
         args = self.home / "run" / f"admin-{store}.args"
         log = console or self.home / "logs" / f"admin-{store}.log"
-        self._write_args(args, [f"-Xmx{heap}", *_JVM_OPTIONS], _ADMIN_MAIN, arguments)
+        self._write_args(args, [f"-Xmx{heap}", *JVM_OPTIONS], _ADMIN_MAIN, arguments)
         env = {**os.environ, "NEO4J_HOME": str(self.home), "NEO4J_CONF": str(conf)}
         try:
             with log.open("w") as out:
                 done = subprocess.run(
-                    [_java(), f"@{args}"], env=env, stdout=out, stderr=subprocess.STDOUT, check=False, cwd=self.home
+                    [find_java(), f"@{args}"], env=env, stdout=out, stderr=subprocess.STDOUT, check=False, cwd=self.home
                 )
         finally:
             args.unlink(missing_ok=True)
@@ -256,7 +239,7 @@ class LocalServer:
         return _find(self._args_file) if self._args_file.exists() else None
 
     def _launch(self) -> psutil.Process:
-        java = _java()
+        java = find_java()
         _check_port(self.settings.port)
         self._make_home()
         store = self._store or self.linked_store()
@@ -266,7 +249,7 @@ class LocalServer:
             self.prepare_store(store)
             self.link_store(store)
         conf = self._write_conf(store, self._run_name)
-        options = [f"-Xms{self.settings.heap}", f"-Xmx{self.settings.heap}", *_JVM_OPTIONS]
+        options = [f"-Xms{self.settings.heap}", f"-Xmx{self.settings.heap}", *JVM_OPTIONS]
         options.append(f"-XX:ErrorFile={self.home / 'logs' / 'java-error-%p.log'}")
         self._write_args(self._args_file, options, _SERVER_MAIN, [f"--home-dir={self.home}", f"--config-dir={conf}"])
         with self._console_log.open("w") as out:
@@ -319,6 +302,7 @@ class LocalServer:
             "server.http.enabled": "false",
             "server.https.enabled": "false",
             "dbms.usage_report.enabled": "false",
+            "db.transaction.monitor.check.interval": "200ms",  # a limit of 3 s is 3 s, not up to 5
             "dbms.security.allow_csv_import_from_file_urls": "false",
             "db.logs.query.enabled": "OFF",
             "db.logs.query.parameter_logging_enabled": "false",
@@ -415,22 +399,6 @@ def _listener(port: int) -> str:
         return f"{psutil.Process(pid).name()} (process {pid})"
     except (psutil.Error, StopIteration):
         return "another program"
-
-
-def _java() -> str:
-    """Return the path of a Java that can run Neo4j: from `JAVA_HOME`, or else from `PATH`."""
-    mend = "Install one: `sudo apt-get install openjdk-17-jre-headless` or `brew install openjdk@17`, or set JAVA_HOME."
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
-    if java is None:
-        place = f"in JAVA_HOME ({home})" if home else "on PATH"
-        raise ServerError(f"Java {_MIN_JAVA} or newer was needed and no `java` is {place}. {mend}")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    version = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
-    if version is None or int(version[1]) < _MIN_JAVA:
-        found = f"version {version[1]}" if version else "one that does not tell its version"
-        raise ServerError(f"Java {_MIN_JAVA} or newer was needed and {java} is {found}. {mend}")
-    return java
 
 
 def _tail(path: Path, lines: int = 5) -> str:

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     PHONE = "phone"
     ID_NUMBER = "id_number"
     NAME = "name"
+    ROLE = "role"
     BIRTH_DATE = "birth_date"
     DEVICE_ID = "device_id"
     IMEI = "imei"
@@ -44,8 +45,8 @@ class Kind(StrEnum):
 
 
 PREFIX: dict[Kind, str] = {
-    Kind.PHONE: "tel", Kind.ID_NUMBER: "idn", Kind.NAME: "nam", Kind.BIRTH_DATE: "dob", Kind.DEVICE_ID: "dev",
-    Kind.IMEI: "dev", Kind.ICCID: "sim", Kind.IP: "net", Kind.WIFI: "net", Kind.ADDRESS: "adr",
+    Kind.PHONE: "tel", Kind.ID_NUMBER: "idn", Kind.NAME: "nam", Kind.ROLE: "rol", Kind.BIRTH_DATE: "dob",
+    Kind.DEVICE_ID: "dev", Kind.IMEI: "dev", Kind.ICCID: "sim", Kind.IP: "net", Kind.WIFI: "net", Kind.ADDRESS: "adr",
     Kind.COMPANY: "com", Kind.BANK_CARD: "crd", Kind.ACCOUNT: "acc", Kind.STAFF: "stf",
 }  # fmt: skip
 

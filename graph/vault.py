@@ -1,7 +1,7 @@
 """The vault: plain personal values, encrypted, behind one reading method that writes the audit line first.
 
 The table `LAKE/vault` has `token` string, `shard` string (the two hexadecimal digits after the token's
-underscore; the partition) and `sealed` binary. It is written by the night and read here without Spark.
+underscore) and `sealed` binary. It is written by the night and read here without Spark.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def is_token(text: str) -> bool:
 
 
 def shard(token: str) -> str:
-    """Return the partition of a token: 256 of them, by its first two hexadecimal digits."""
+    """Return the first two hexadecimal digits of a token, by which a large vault may be partitioned."""
     return token.partition("_")[2][:2]
 
 
@@ -87,7 +87,7 @@ class Vault:
             raise VaultError(
                 f"No vault was found at {self._path}. Run a night first, or set CREDIT_GRAPH_LAKE."
             ) from None
-        # The shard is the partition: one of 256 folders is opened.
+        # Each night's files are sorted by token: their bounds leave one of them to open.
         row = (ds.field("shard") == shard(token)) & (ds.field("token") == token)
         found = table.to_pyarrow_dataset().to_table(columns=["sealed"], filter=row)
         if not found.num_rows:

@@ -15,6 +15,7 @@ from typing import Any
 
 from neo4j import Driver, ManagedTransaction
 
+from graph.queries import SCHEMA_STATEMENTS
 from graph.schema import EDGES, NODES, EdgeType, NodeType, Value
 
 Row = Mapping[str, Any]
@@ -61,10 +62,7 @@ def _set_if_different(entity: str, names: list[str]) -> str:
 
 
 # Every statement is built here, once, from the labels and types of graph.schema; values travel as $rows.
-_CONSTRAINTS = [
-    f"CREATE CONSTRAINT {name}_id IF NOT EXISTS FOR (n:{label}) REQUIRE n.id IS UNIQUE"
-    for name, label in [*((n.table, n.label.value) for n in NODES), ("load", "Load")]
-]
+_ONE_LOAD = "CREATE CONSTRAINT load_id IF NOT EXISTS FOR (n:Load) REQUIRE n.id IS UNIQUE"
 _UPSERT_NODES = {
     n.table: f"UNWIND $rows AS row MERGE (n:{n.label} {{id: row.id}}) "
     + _set_if_different("n", _names(("first_seen_at", "last_seen_at"), n.values))
@@ -88,11 +86,11 @@ _WRITE_LOAD = "MERGE (load:Load {id: 'current'}) SET load = $load, load.id = 'cu
 
 
 def ensure_schema(driver: Driver) -> None:
-    """Make the unique `id` of every label, and wait until its index serves; what is there stays.
+    """Make the unique `id` of every label and the time index of every type, and wait until they serve.
 
     Without them a MERGE reads every node of its label.
     """
-    for statement in _CONSTRAINTS:
+    for statement in (*SCHEMA_STATEMENTS, _ONE_LOAD):
         driver.execute_query(statement)
     driver.execute_query("CALL db.awaitIndexes($seconds)", seconds=_INDEX_SECONDS)
 
@@ -129,9 +127,10 @@ def delete_edges(driver: Driver, edge_type: EdgeType, rows: Iterable[Row]) -> Ch
 def rounds(buckets: int) -> list[list[tuple[int, int]]]:
     """Return all unordered pairs of buckets, (i, i) included, in rounds where no two pairs share a bucket.
 
-    Edges between bucket i and bucket j form one task; the tasks of one round never touch the same node, so they
-    run side by side without waiting for each other's locks. This is the circle method of tournament tables: with an
-    odd number each bucket rests once and then meets itself; with an even number all meet themselves in a last round.
+    Edges between bucket i and bucket j form one task, and the tasks of one round never touch the same node. Neo4j may
+    still lock a relationship beside a new one, whose other end is in another task; the driver then tries again. This
+    is the circle method of tournament tables: with an odd number each bucket rests once and then meets itself; with an
+    even number all meet themselves in a last round.
     """
     odd = buckets % 2 == 1
     turns = buckets if odd else buckets - 1

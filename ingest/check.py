@@ -19,7 +19,8 @@ from rich.table import Table
 
 from graph.tokens import Keys
 from ingest.cleaning import Cleaner
-from ingest.landing import LandingError, LandingFile, clean_lines, deliveries, landing_files, parquet_lines
+from ingest.files import LandingError, LandingFile, deliveries, landing_files
+from ingest.landing import clean_lines, parquet_lines
 from ingest.lines import BOM, MAX_LINE_BYTES, HeaderError, Lines, read_json_lines, read_lines, split_header
 from ingest.mapping import Entry, Mapping, MappingError, read_join
 from ingest.sources import SOURCES

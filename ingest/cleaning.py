@@ -151,7 +151,8 @@ class Cleaner:
             value, tag = canonical(kind, raw)
             if value is None and opaque and not _NEVER_A_NODE.fullmatch(tag):
                 value, tag = canonical(Kind.ACCOUNT, raw)
-            found = (None, tag) if value is None else (self._tokenize[kind](value), tag)
+            named = Kind.ROLE if kind is Kind.NAME and tag == "role" else kind
+            found = (None, tag) if value is None else (self._tokenize[named](value), tag)
             if len(seen) >= CACHE_VALUES:
                 seen.clear()
             seen[raw] = found

@@ -11,7 +11,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from pyspark.sql import SparkSession
 from graph.tokens import Keys
 from graph.vault import seal
 from ingest.cleaning import Cleaned, Cleaner
+from ingest.files import LandingFile
 from ingest.lines import (
     BLOCK_BYTES,
     BOM,
@@ -42,7 +42,6 @@ from ingest.mapping import Entry, Join, Mapping, MappingError, apply, read_join
 from ingest.sources import SOURCES, Source
 
 PART_BYTES = 24 << 20  # a task's share of a plain file
-FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 MAX_KEPT_BYTES = 16 << 20  # of a whole file that is no file of its kind
 
 REJECT_SCHEMA = pa.schema(
@@ -51,29 +50,6 @@ REJECT_SCHEMA = pa.schema(
         ("row_kept", pa.bool_()), ("delivered_on", pa.date32()), ("original", pa.binary()),
     ]
 )  # fmt: skip
-
-
-class LandingError(Exception):
-    """The landing folder cannot be read as it is; the text says what to do."""
-
-
-@dataclass(frozen=True)
-class LandingFile:
-    """One file that fills one source; a file that fills several stands here several times."""
-
-    path: str
-    name: str  # inside the landing folder
-    source: str
-    entry: int  # which entry of the mapping
-    delivered_on: date
-    folder: str  # of the delivery, where joined files lie
-    bytes: int
-    digest: str
-
-    @property
-    def format(self) -> str:
-        """`csv`, `csv.gz`, `jsonl`, `jsonl.gz` or `parquet`."""
-        return next(ending[1:] for ending in sorted(FORMATS, key=len, reverse=True) if self.path.endswith(ending))
 
 
 @dataclass(frozen=True)
@@ -108,84 +84,6 @@ class PartCounts:
     skipped: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def deliveries(landing: Path, mapping: Mapping, until: date) -> list[tuple[date, Path]]:
-    """Return (delivery date, folder) of all deliveries up to and including `until`, oldest first.
-
-    Without `deliveries` in the mapping these are the folders named by a date; where there is none and the mapping
-    names file patterns, the landing folder itself is one delivery of `until`.
-
-    Raises:
-        LandingError: there is no landing folder, or nothing in it is a delivery.
-    """
-    if not landing.is_dir():
-        raise LandingError(f"The landing folder {landing} is not there; name the folder that holds <YYYY-MM-DD>/.")
-    if mapping.deliveries:
-        return sorted((day, landing / folder) for day, folder in mapping.deliveries.items() if day <= until)
-    found = []
-    for folder in landing.iterdir():
-        try:
-            day = date.fromisoformat(folder.name)
-        except ValueError:
-            continue
-        if folder.is_dir() and len(folder.name) == 10:
-            found.append((day, folder))
-    if not found and mapping.sources:
-        return [(until, landing)]
-    if not found:
-        raise LandingError(f"{landing} holds no folder named by a date such as 2026-06-30; found {_some(landing)}.")
-    return sorted(entry for entry in found if entry[0] <= until)
-
-
-def _some(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "") if names else "nothing"
-
-
-def landing_files(
-    landing: Path, mapping: Mapping, until: date, digests: bool = True
-) -> Iterator[tuple[LandingFile | None, str]]:
-    """Yield every file of the deliveries up to `until` with its name; None where no source takes it.
-
-    Without `digests` no content is read, and files are told apart by name alone.
-    """
-    for day, folder in deliveries(landing, mapping, until):
-        for path in sorted(p for p in folder.rglob("*") if p.is_symlink() or p.is_file()):
-            name = str(path.relative_to(landing))
-            taken = False
-            for source, entry in _takers(path.relative_to(folder), mapping):
-                taken = True
-                size = 0 if path.is_symlink() else path.stat().st_size
-                digest = "symlink" if path.is_symlink() else _digest(path) if digests else ""
-                yield LandingFile(str(path), name, source, entry, day, str(folder), size, digest), name
-            if not taken and not _joined(path.relative_to(folder), mapping):
-                yield None, name
-
-
-def _takers(path: Path, mapping: Mapping) -> list[tuple[str, int]]:
-    if not path.name.endswith(FORMATS):
-        return []
-    if mapping.sources:
-        return [
-            (source, number)
-            for source, entries in mapping.sources.items()
-            for number, entry in enumerate(entries)
-            if path.match(entry.pattern)
-        ]
-    names = [source for source in SOURCES if path.name.startswith(source)]
-    return [(max(names, key=len), 0)] if names else []
-
-
-def _joined(path: Path, mapping: Mapping) -> bool:
-    return any(
-        str(path) == join.file for entries in mapping.sources.values() for entry in entries for join in entry.joins
-    )
 
 
 class Scan(NamedTuple):
@@ -286,7 +184,7 @@ def process(part: Part, mapping: Mapping, staging: Path, keys: Path, run: str = 
     source, entry = SOURCES[file.source], mapping.entry(file.source, file.entry)
     joined = _joined_frames(entry, file.folder)
     cleaner = _cleaner(keys, run)
-    counts = PartCounts(file.name, file.source)
+    counts = PartCounts(file.source_file, file.source)
     rows: list[pa.Table] = []
     rejects: list[tuple[Reject, bool]] = []
     for lines in _part_lines(part, entry.delimiter):
@@ -322,12 +220,12 @@ def clean_lines(
         lines.rejects += [Reject(n, "missing_column", lines.original(n), column) for n in lines.frame["line"]]
         lines.frame = lines.frame.clear()
     if not len(lines.frame):
-        return cleaner.clean(source, lines, lines.frame, file.delivered_on, file.name), 0
+        return cleaner.clean(source, lines, lines.frame, file.delivered_on, file.source_file), 0
     try:
         frame = apply(entry, lines.frame, joined)
     except MappingError as error:
         raise MappingError(f"sources.{file.source}[{file.entry}].{error}") from None
-    return cleaner.clean(source, lines, frame, file.delivered_on, file.name), len(lines.frame) - len(frame)
+    return cleaner.clean(source, lines, frame, file.delivered_on, file.source_file), len(lines.frame) - len(frame)
 
 
 @lru_cache(maxsize=4)
@@ -340,7 +238,7 @@ def _code(reject: Reject) -> str:
 
 
 def _reject_table(rejects: list[tuple[Reject, bool]], part: Part, keys: Keys) -> pa.Table:
-    name, day = part.file.name, part.file.delivered_on
+    name, day = part.file.source_file, part.file.delivered_on
     records = [
         (name, r.line, r.reason, r.column, kept, day, seal(keys, f"quarantine:{name}:{r.line}", r.original))
         for r, kept in rejects

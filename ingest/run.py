@@ -17,7 +17,8 @@ from pyspark.sql import SparkSession
 
 from graph.lake import Lake, has_table
 from graph.tokens import Keys
-from ingest.landing import LandingFile, PartCounts, landing_files, parts, stage
+from ingest.files import LandingFile, landing_files
+from ingest.landing import PartCounts, parts, stage
 from ingest.mapping import Mapping
 from ingest.raw import merge, merge_vault
 from ingest.sources import SOURCES
@@ -82,7 +83,7 @@ def ingest(
     shutil.rmtree(lake.staging, ignore_errors=True)
     session = spark()
     staged = stage(session, parts(session, files, mapping), mapping, lake.staging, keys)
-    reports = {(f.name, f.source): FileReport(f) for f in files}
+    reports = {(f.source_file, f.source): FileReport(f) for f in files}
     for part in staged:
         _add(reports[part.name, part.source], part)
     sources = sorted({file.source for file in files})

@@ -10,8 +10,9 @@ import pytest
 
 from graph import bulk
 from graph.bulk import ImportFilesError, LoadMismatchError, build_store, edge_columns, node_columns, publish, rollback
+from graph.java import ServerError
 from graph.schema import EDGE_BY_TABLE, NODE_BY_LABEL, NODES
-from graph.server import LocalServer, ServerError
+from graph.server import LocalServer
 
 NewServer = Callable[[Path], LocalServer]
 LOW, HIGH = -(2**63), 2**63 - 1  # keys are signed 64-bit integers

@@ -6,7 +6,8 @@ import psutil
 import pytest
 from neo4j.exceptions import Neo4jError
 
-from graph.server import LocalServer, ServerError, ServerNotRunningError, connect, free_port
+from graph.java import ServerError
+from graph.server import LocalServer, ServerNotRunningError, connect, free_port
 from graph.settings import Neo4jSettings
 
 

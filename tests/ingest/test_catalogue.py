@@ -15,7 +15,8 @@ import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from graph.tokens import Keys
-from ingest.landing import Part, PartCounts, landing_files, process
+from ingest.files import landing_files
+from ingest.landing import Part, PartCounts, process
 from ingest.mapping import Mapping
 
 DELIVERED = date(2024, 6, 1)

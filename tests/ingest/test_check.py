@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from ingest.check import FileCheck, check, table
-from ingest.landing import LandingError
+from ingest.files import LandingError
 from ingest.mapping import Mapping, read_mapping
 
 MAPPING = """

@@ -11,7 +11,8 @@ import pytest
 
 from graph.tokens import Keys
 from ingest.check import check
-from ingest.landing import LandingFile, Part, PartCounts, landing_files, process
+from ingest.files import LandingFile, landing_files
+from ingest.landing import Part, PartCounts, process
 from ingest.mapping import read_mapping
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingest import landing, lines
-from ingest.landing import LandingFile, Part, Scan, cut_file, scan
+from ingest.files import LandingFile
+from ingest.landing import Part, Scan, cut_file, scan
 from ingest.lines import BOM, HeaderError, Lines, read_json_lines, read_lines, split_header, stream_blocks
 
 NAMES = ["a", "b", "c"]
