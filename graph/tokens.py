@@ -8,11 +8,11 @@ keyed ones cannot, and equal digits of two kinds never meet.
 from __future__ import annotations
 
 import base64
-import hmac
+import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -115,17 +115,20 @@ class Keys:
             for kind in Kind
         }
 
-    def tokenizer(self, kind: Kind) -> Callable[[str], str]:
-        """Return the function from a canonical value of `kind` to its token."""
-        keyed, prefix = hmac.new(self._kind_keys[kind], digestmod="sha256"), PREFIX[kind] + "_"
-
-        def token(value: str) -> str:
-            mac = keyed.copy()  # half the time of keying anew
-            mac.update(value.encode())
-            return prefix + mac.digest()[:16].hex()
-
-        return token
+    def tokens(self, kind: Kind, values: Sequence[str]) -> list[str]:
+        """Return the tokens of canonical values."""
+        # HMAC written out as RFC 2104 does: copying two keyed states takes a third of the time of `hmac.digest`.
+        key = self._kind_keys[kind].ljust(64, b"\0")
+        inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key))
+        outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
+        prefix, out = PREFIX[kind] + "_", []
+        for value in values:
+            first, second = inner.copy(), outer.copy()
+            first.update(value.encode())
+            second.update(first.digest())
+            out.append(prefix + second.hexdigest()[:32])
+        return out
 
     def token(self, kind: Kind, value: str) -> str:
         """Return the token of one canonical value."""
-        return self.tokenizer(kind)(value)
+        return self.tokens(kind, [value])[0]

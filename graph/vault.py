@@ -1,13 +1,13 @@
 """The vault: plain personal values, encrypted, behind one reading method that writes the audit line first.
 
-The table `LAKE/vault` has `token` string, `shard` string (the two hexadecimal digits after the token's
-underscore) and `sealed` binary. It is written by the night and read here without Spark.
+The table `LAKE/vault` has `token` string and `sealed` binary. The night writes it; here it is read, without Spark.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -29,16 +29,26 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def shard(token: str) -> str:
-    """Return the first two hexadecimal digits of a token, by which a large vault may be partitioned."""
-    return token.partition("_")[2][:2]
-
-
 def seal(keys: Keys, token: str, plain: str | bytes) -> bytes:
     """Return nonce and AES-256-GCM ciphertext of a value, bound to its token: moved to another row it does not open."""
     nonce = os.urandom(_NONCE_BYTES)
     data = plain.encode() if isinstance(plain, str) else plain
     return nonce + AESGCM(keys.vault_key).encrypt(nonce, data, token.encode())
+
+
+def seal_all(keys: Keys, tokens: Sequence[str], plains: Sequence[str]) -> list[bytes]:
+    """Return `seal` of each pair, at a third of the time: one key schedule, one draw of random bytes.
+
+    Random nonces are safe for 2³² values under one key (NIST SP 800-38D, 8.3); a larger
+    vault needs more keys.
+    """
+    encrypt = AESGCM(keys.vault_key).encrypt
+    drawn = os.urandom(_NONCE_BYTES * len(tokens))
+    nonces = [drawn[at : at + _NONCE_BYTES] for at in range(0, len(drawn), _NONCE_BYTES)]
+    return [
+        nonce + encrypt(nonce, plain.encode(), token.encode())
+        for nonce, token, plain in zip(nonces, tokens, plains, strict=True)
+    ]
 
 
 class Vault:
@@ -88,7 +98,7 @@ class Vault:
                 f"No vault was found at {self._path}. Run a night first, or set CREDIT_GRAPH_LAKE."
             ) from None
         # Each night's files are sorted by token: their bounds leave one of them to open.
-        row = (ds.field("shard") == shard(token)) & (ds.field("token") == token)
+        row = ds.field("token") == token
         found = table.to_pyarrow_dataset().to_table(columns=["sealed"], filter=row)
         if not found.num_rows:
             raise VaultError(

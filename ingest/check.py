@@ -112,7 +112,7 @@ def _file_check(file: LandingFile, mapping: Mapping, cleaner: Cleaner) -> FileCh
         told.error = f"{Path(file.name).name} lacks {', '.join(map(repr, lacking))}; it has {', '.join(names)}."
         return told
     cleaned, told.skipped = clean_lines(sample, file, SOURCES[file.source], entry, joined, cleaner)
-    cleaner.vault_written()
+    cleaner.memory.vault_written()
     refused = [*sample.rejects, *cleaned.rejects]
     told.accepted = len(cleaned.rows)
     told.sampled = told.accepted + len(refused) + told.skipped

@@ -18,12 +18,11 @@ import pyarrow as pa
 from graph.identifiers import birth_year, canonical, gender
 from graph.schema import EDGE_BY_ENDS, RELATIONSHIPS, Label
 from graph.tokens import LABEL_KIND, Keys, Kind
-from graph.vault import seal, shard
 from ingest.lines import Lines, Reject
 from ingest.sources import Field, Source
+from ingest.tokenizing import TokenMemory
 
 MAX_TEXT = 512
-CACHE_VALUES = 2_000_000  # distinct values remembered by one worker, about 400 MB
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LABELS = {label.lower(): str(label) for label in Label} | {label.name.lower(): str(label) for label in Label}
 _ISO = (
@@ -31,17 +30,11 @@ _ISO = (
     r"(?:[T ](?<time>\d{2}:\d{2})(?<second>:\d{2})?(?<fraction>\.\d+)?\s*(?<zone>Z|z|[+-]\d{2}:?\d{2})?)?$"
 )
 _TRUE, _FALSE = ["true", "1", "t", "yes", "y", "是"], ["false", "0", "f", "no", "n", "否"]
-# Refusals that hold for an id of another system too; other unusual ids in `relations` are taken as they are.
-_NEVER_A_NODE = re.compile(
-    r"(masked|zero|placeholder|unspecified|loopback|broadcast|multicast|link_local)_\w+|empty|one_digit|two_numbers"
-)
 
 # Marks that show nothing on a screen (controls, bidi, zero width): an id with one is the same id to everybody.
 _INVISIBLE = "[\u0080-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb]"
 _GROUPED = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"  # 12,345.60 as spreadsheets write amounts
 ADULT_YEARS = 18
-
-VAULT_SCHEMA = pa.schema([("token", pa.string()), ("shard", pa.string()), ("sealed", pa.binary())])
 
 
 @dataclass
@@ -66,20 +59,7 @@ class Cleaner:
     """Types and tokenizes frames; remembers the tokens of values already seen, and seals each new value once."""
 
     def __init__(self, keys: Keys):
-        self._keys = keys
-        self._tokenize = {kind: keys.tokenizer(kind) for kind in Kind}
-        self._seen: dict[Kind, dict[str, tuple[str | None, str]]] = {kind: {} for kind in Kind}
-        self._vault: dict[str, str] = {}
-
-    def vault_rows(self) -> pa.Table:
-        """Return token, shard and sealed value of the values first seen since the last `vault_written`."""
-        tokens = list(self._vault)
-        sealed = [seal(self._keys, token, plain) for token, plain in self._vault.items()]
-        return pa.table({"token": tokens, "shard": [shard(t) for t in tokens], "sealed": sealed}, schema=VAULT_SCHEMA)
-
-    def vault_written(self) -> None:
-        """Forget the values that `vault_rows` returned, once they are safe on disk."""
-        self._vault = {}
+        self.memory = TokenMemory(keys)
 
     def clean(self, source: Source, lines: Lines, frame: pl.DataFrame, delivered_on: date, source_file: str) -> Cleaned:
         """Return the typed rows of `frame` (strings by contract names, with `line`) and what was refused.
@@ -143,27 +123,10 @@ class Cleaner:
                 long = text.str.len_bytes() > MAX_TEXT
                 return _Column(text, _reason(long.fill_null(False), "too_long"))
 
-    def _lookup(self, kind: Kind, raw: str, opaque: bool = False) -> tuple[str | None, str]:
-        """Return (token, tag), or (None, reason), remembering both and the value for the vault."""
-        seen = self._seen[kind]
-        found = seen.get(raw)
-        if found is None:
-            value, tag = canonical(kind, raw)
-            if value is None and opaque and not _NEVER_A_NODE.fullmatch(tag):
-                value, tag = canonical(Kind.ACCOUNT, raw)
-            named = Kind.ROLE if kind is Kind.NAME and tag == "role" else kind
-            found = (None, tag) if value is None else (self._tokenize[named](value), tag)
-            if len(seen) >= CACHE_VALUES:
-                seen.clear()
-            seen[raw] = found
-            if value is not None and found[0] is not None:
-                self._vault[found[0]] = value
-        return found
-
     def _tokens(self, field: Field, text: pl.Series, kind: Kind) -> _Column:
         encoded = text.to_arrow().cast(pa.string()).dictionary_encode()
         values = encoded.dictionary.to_pylist()
-        found = [self._lookup(kind, raw) for raw in values]
+        found = self.memory.look_up(kind, values)
         value = _take([token for token, _ in found], encoded.indices)
         reason = None
         if any(token is None for token, _ in found):
@@ -199,7 +162,7 @@ class Cleaner:
             else:
                 if label == Label.NETWORK and re.fullmatch(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2}){5}", raw):
                     kind = Kind.WIFI
-                token, tag = self._lookup(kind, raw, opaque=True)
+                token, tag = self.memory.look_up(kind, [raw], opaque=True)[0]
             values.append(token)
             reasons.append(tag if raw is not None and token is None else None)
         return _Column(pl.Series(values, dtype=pl.String), pl.Series(reasons, dtype=pl.String))

@@ -199,8 +199,8 @@ def process(part: Part, mapping: Mapping, staging: Path, keys: Path, run: str = 
     counts.read = counts.typed + counts.quarantined
     counts.reasons.update(_code(reject) for reject in quarantined)
     counts.notes.update(_code(reject) for reject, kept in rejects if kept)
-    _write(staging / "vault" / f"{part.id}.parquet", cleaner.vault_rows())
-    cleaner.vault_written()
+    _write(staging / "vault" / f"{part.id}.parquet", cleaner.memory.vault_rows())
+    cleaner.memory.vault_written()
     _write(staging / file.source / "rejects" / f"{part.id}.parquet", _reject_table(rejects, part, _cleaner_keys(keys)))
     _write(staging / file.source / "rows" / f"{part.id}.parquet", pa.concat_tables(rows) if rows else None)
     return counts

@@ -264,7 +264,7 @@ def merge_vault(spark: SparkSession, lake: Lake) -> int:
     path = lake.staging / "vault"
     if not path.is_dir():
         return 0
-    fresh = spark.read.schema("token string, shard string, sealed binary").parquet(str(path))
+    fresh = spark.read.schema("token string, sealed binary").parquet(str(path))
     before = 0
     if has_table(lake.vault):
         before = row_count(lake.vault)

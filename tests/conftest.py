@@ -3,9 +3,30 @@ from pathlib import Path
 
 import pytest
 from neo4j import Driver
+from pyspark.sql import SparkSession
 
 from graph.server import LocalServer, free_port
-from graph.settings import Neo4jSettings, PlatformSettings
+from graph.settings import Neo4jSettings, PlatformSettings, SparkSettings
+from graph.spark import spark_session
+
+_MARKED_BY = {"spark": ("spark",), "neo4j": ("driver", "neo4j_server", "new_server")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it waits for, so that `-m "not spark and not neo4j"` is quick."""
+    for item in items:
+        for marker, fixtures in _MARKED_BY.items():
+            if not set(fixtures).isdisjoint(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of the run; a test that takes it waits for it and is marked."""
+    settings = SparkSettings(driver_memory="2g", local_dir=tmp_path_factory.mktemp("spark"))
+    session = spark_session("tests", settings, PlatformSettings())
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from graph.audit import AuditLog, AuditUnavailableError
 from graph.tokens import Keys, Kind
-from graph.vault import Vault, VaultError, is_token, seal, shard
+from graph.vault import Vault, VaultError, is_token, seal
 
 pa = pytest.importorskip("pyarrow")
 deltalake = pytest.importorskip("deltalake")
@@ -38,10 +38,9 @@ def vault(tmp_path: Path, keys: Keys, log: AuditLog) -> Vault:
     tokens = {keys.token(Kind.PHONE, plain): plain for plain in (PLAIN, OTHER)}
     rows = {
         "token": pa.array(list(tokens)),
-        "shard": pa.array([shard(token) for token in tokens]),
         "sealed": pa.array([seal(keys, token, plain) for token, plain in tokens.items()], pa.binary()),
     }
-    deltalake.write_deltalake(tmp_path / "vault", pa.table(rows), partition_by=["shard"])
+    deltalake.write_deltalake(tmp_path / "vault", pa.table(rows))
     return Vault(tmp_path / "vault", keys, log)
 
 
@@ -95,8 +94,8 @@ def test_other_keys_and_another_row_do_not_open_a_value(
 ) -> None:
     with pytest.raises(VaultError, match="do not open it"):
         Vault(tmp_path / "vault", Keys.create(tmp_path / "other.json"), log).reveal(token, "ann", "case 7")
-    moved = pa.table({"token": [token], "shard": [shard(token)], "sealed": [seal(keys, "tel_" + "1" * 32, PLAIN)]})
-    deltalake.write_deltalake(tmp_path / "moved", moved, partition_by=["shard"])
+    moved = pa.table({"token": [token], "sealed": [seal(keys, "tel_" + "1" * 32, PLAIN)]})
+    deltalake.write_deltalake(tmp_path / "moved", moved)
     with pytest.raises(VaultError, match="do not open it"):
         Vault(tmp_path / "moved", keys, log).reveal(token, "ann", "case 7")
 

@@ -1,0 +1,1 @@
+"""Measurements, each with its own make target; results with the machine they ran on lie in `benchmarks/results/`."""

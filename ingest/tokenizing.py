@@ -1,0 +1,101 @@
+"""Distinct raw values to tokens, each canonical form, token and sealed vault entry made once by a worker.
+
+Most of a night's time goes here: an address book holds a new number on almost every line. So values come in lists,
+and a mainland mobile, the common case, is recognized by one expression over the whole list
+(`graph.identifiers.canonical` says the same of it, which a test proves).
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+import pyarrow as pa
+
+from graph.identifiers import Canonical, canonical
+from graph.tokens import Keys, Kind
+from graph.vault import seal_all
+
+CACHE_VALUES = 2_000_000  # distinct values remembered by one worker, about 400 MB
+MOBILE = r"^(?:\+?86|0086)?(1[3-9][0-9]{9})$"
+VAULT_SCHEMA = pa.schema([("token", pa.string()), ("sealed", pa.binary())])
+# Refusals that hold for an id of another system too; other unusual ids in `relations` are taken as they are.
+_NEVER_A_NODE = re.compile(
+    r"(masked|zero|placeholder|unspecified|loopback|broadcast|multicast|link_local|private)_\w+"
+    r"|empty|one_digit|two_numbers"
+)
+Found = tuple[str | None, str]
+
+
+def canonical_forms(kind: Kind, raws: list[str], opaque: bool = False) -> list[Canonical]:
+    """Return the canonical form of each value, or the reason why it has none.
+
+    Args:
+        opaque: take ids that are no number of the kind (another system's own names) as they are written.
+    """
+    if kind is Kind.PHONE:
+        forms = [
+            Canonical("+86" + mobile, "mobile") if mobile else canonical(kind, raw)
+            for mobile, raw in zip(_mobiles(raws), raws, strict=True)
+        ]
+    else:
+        forms = [canonical(kind, raw) for raw in raws]
+    if not opaque:
+        return forms
+    return [
+        canonical(Kind.ACCOUNT, raw) if form.value is None and not _NEVER_A_NODE.fullmatch(form.tag) else form
+        for form, raw in zip(forms, raws, strict=True)
+    ]
+
+
+def _mobiles(raws: list[str]) -> list[str | None]:
+    text = pl.Series(pl.from_arrow(pa.array(raws, pa.string())))
+    found = text.str.extract(MOBILE)
+    if found.null_count():
+        plain = text.str.normalize("NFKC").str.replace_all(r"[\s\-‐‑‒–—]", "")
+        found = found.fill_null(plain.str.extract(MOBILE))
+    return found.to_list()
+
+
+class TokenMemory:
+    """The values a worker has seen in this run, and those still to be written to the vault."""
+
+    def __init__(self, keys: Keys):
+        self._keys = keys
+        self._seen: dict[tuple[Kind, bool], dict[str, Found]] = {}
+        self._vault: dict[str, str] = {}
+
+    def look_up(self, kind: Kind, raws: list[str], opaque: bool = False) -> list[Found]:
+        """Return (token, subtype) for each value, or (None, reason code)."""
+        seen = self._seen.setdefault((kind, opaque), {})
+        fresh = [raw for raw in raws if raw not in seen]
+        if fresh:
+            if len(seen) > CACHE_VALUES:
+                seen.clear()
+                fresh = raws
+            self._learn(kind, fresh, opaque, seen)
+        return [seen[raw] for raw in raws]
+
+    def _learn(self, kind: Kind, fresh: list[str], opaque: bool, seen: dict[str, Found]) -> None:
+        forms = canonical_forms(kind, fresh, opaque)
+        for named in (kind, Kind.ROLE) if kind is Kind.NAME else (kind,):
+            pairs = [
+                (raw, form)
+                for raw, form in zip(fresh, forms, strict=True)
+                if form[0] is not None and (named is Kind.ROLE) == (form[1] == "role")
+            ]
+            values = [form[0] for _, form in pairs if form[0] is not None]
+            tokens = self._keys.tokens(named, values)
+            self._vault.update(zip(tokens, values, strict=True))
+            seen.update((raw, (token, form[1])) for (raw, form), token in zip(pairs, tokens, strict=True))
+        seen.update((raw, (None, form.tag)) for raw, form in zip(fresh, forms, strict=True) if form.value is None)
+
+    def vault_rows(self) -> pa.Table:
+        """Return token and sealed value of the values first seen since the last `vault_written`."""
+        tokens = list(self._vault)
+        sealed = seal_all(self._keys, tokens, list(self._vault.values()))
+        return pa.table({"token": tokens, "sealed": sealed}, schema=VAULT_SCHEMA)
+
+    def vault_written(self) -> None:
+        """Forget the values that `vault_rows` returned, once they are safe on disk."""
+        self._vault = {}
