@@ -47,9 +47,9 @@ lock: .venv/.uv ## resolve requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/core.txt
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-clean: ## stop the local Neo4j; remove the environment, the demo's lake and its graph
+clean: ## stop the local Neo4j; remove the environment, the demo's world and lake, and the local graph; keys and audit stay
 	@[ ! -x $(BIN)/python ] || $(BIN)/python -m graph server stop || true
-	rm -rf .venv .local
+	rm -rf .venv .local/demo .local/neo4j .local/spark
 
 needs:
 	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

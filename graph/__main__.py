@@ -152,6 +152,18 @@ def stop() -> None:
         console.print("Neo4j is stopped.")
 
 
+@server.command("rollback")
+def rollback() -> None:
+    """Serve the store that served before the last full load; twice is back again."""
+    with _sentences() as console:
+        from graph import bulk
+        from graph.server import LocalServer
+        from graph.settings import Neo4jSettings
+
+        name = bulk.rollback(LocalServer(Neo4jSettings(), _settings().cache))
+        console.print(f"Neo4j serves {name}.")
+
+
 @server.command("status")
 def status() -> None:
     """Say whether the local Neo4j runs, where, and which store it serves; exit code 1 if it does not run."""

@@ -91,7 +91,7 @@ class LocalServer:
         except FileNotFoundError:
             raise ServerError(
                 f"No password was found at {self.home / 'password'}: no local Neo4j was started there yet. "
-                "Start it with `make server` or `python -m graph server start`."
+                "Start it with `make server-start` or `python -m graph server start`."
             ) from None
 
     def store_path(self, name: str) -> Path:
@@ -336,7 +336,7 @@ def connect(settings: Neo4jSettings, cache: Path) -> Driver:
         local = LocalServer(settings, cache)
         if not local.status().running:
             raise ServerNotRunningError(
-                f"A running Neo4j was needed and none runs from {local.home}. Start it with `make server` or "
+                f"A running Neo4j was needed and none runs from {local.home}. Start it with `make server-start` or "
                 "`python -m graph server start`, or name another one in NEO4J_URI, NEO4J_USERNAME, NEO4J_PASSWORD."
             )
         driver, uri = local.driver(), local.uri

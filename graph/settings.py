@@ -38,10 +38,11 @@ class PlatformSettings(BaseSettings):
 
 
 class SparkSettings(BaseSettings):
-    """`SPARK_MASTER`, `SPARK_DRIVER_MEMORY`, `SPARK_SHUFFLE_PARTITIONS`, `SPARK_LOCAL_DIR`."""
+    """`SPARK_MASTER`, `SPARK_DRIVER_MEMORY`, `SPARK_DRIVER_HOST`, `SPARK_SHUFFLE_PARTITIONS`, `SPARK_LOCAL_DIR`."""
 
     model_config = SettingsConfigDict(env_prefix="SPARK_", extra="ignore")
     master: str = "local[2]"
     driver_memory: str = "4g"
+    driver_host: str = "127.0.0.1"  # a cluster's executors must reach it: set it to this machine's address there
     shuffle_partitions: int = 4
     local_dir: Path = Path(".local/spark")

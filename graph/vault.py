@@ -51,12 +51,27 @@ def seal_all(keys: Keys, tokens: Sequence[str], plains: Sequence[str]) -> list[b
     ]
 
 
+def unseal(keys: Keys, name: str, sealed: bytes) -> bytes:
+    """Return what `seal` sealed under this name.
+
+    Raises:
+        VaultError: other keys, another name, or altered bytes.
+    """
+    try:
+        return AESGCM(keys.vault_key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode())
+    except InvalidTag:
+        raise VaultError(
+            f"The keys at hand do not open {name}: they are not those of this lake, or the row was altered. Set "
+            "CREDIT_GRAPH_KEYS to the key file of this lake."
+        ) from None
+
+
 class Vault:
     """The vault of one lake."""
 
     def __init__(self, path: Path, keys: Keys, audit: AuditLog) -> None:
         self._path = path
-        self._aead = AESGCM(keys.vault_key)
+        self._keys = keys
         self._audit = audit
 
     def reveal(self, token: str, user: str, purpose: str) -> str:
@@ -78,13 +93,7 @@ class Vault:
             )
         self._audit.append(user=user.strip(), action="reveal", object=token, purpose=purpose.strip())
         sealed = self._sealed(token)
-        try:
-            return self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], token.encode()).decode()
-        except InvalidTag:
-            raise VaultError(
-                f"The vault holds {token} but the keys at hand do not open it: they are not those of this lake, or the "
-                "row was altered. Set CREDIT_GRAPH_KEYS to the key file of this lake."
-            ) from None
+        return unseal(self._keys, token, sealed).decode()
 
     def _sealed(self, token: str) -> bytes:
         import pyarrow.dataset as ds

@@ -1,14 +1,13 @@
-"""`python -m ingest`: read a landing folder into the lake, check a mapping, make a synthetic world."""
+"""`python -m ingest`: check a mapping, make a synthetic world, get quarantined rows back. The night reads (`jobs`)."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from graph.failures import spoken
 from graph.settings import PlatformSettings
@@ -17,40 +16,6 @@ app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Raw records in, node and edge tables out."
 )
 console = Console()
-
-
-@app.command()
-def run(
-    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Deliveries up to this day are read")],
-    landing: Annotated[Path, typer.Option(help="Folder that holds <YYYY-MM-DD>/<source>*")],
-    lake: Annotated[Path | None, typer.Option(help="Default: CREDIT_GRAPH_LAKE or .local/lake")] = None,
-    mapping: Annotated[str | None, typer.Option(help="A bundled mapping's name or a mapping file")] = None,
-) -> None:
-    """Read new files into the raw tables, without graph, load and report; `python -m jobs nightly run` does all."""
-    with spoken():
-        from graph.lake import Lake
-        from graph.spark import SparkOnDemand
-        from ingest.mapping import read_mapping
-        from ingest.run import ingest
-
-        platform = PlatformSettings()
-        rules = read_mapping(mapping)
-        spark = SparkOnDemand("ingest", console)
-        try:
-            with console.status("Landing files are read"):
-                report = ingest(
-                    spark, Lake(lake or platform.lake), landing, day.date(), rules, platform.keys.absolute()
-                )
-        finally:
-            spark.stop()
-        table = Table("file", "source", "rows in", "accepted", "duplicate", "quarantined", "reasons")
-        for file in report.files:
-            counts = (file.rows_in, file.rows_accepted, file.rows_duplicate, file.rows_quarantined)
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in file.reasons.most_common(3))
-            table.add_row(file.file.name, file.file.source, *(f"{n:,}" for n in counts), reasons)
-        console.print(table)
-        for name in report.unknown:
-            console.print(f"[yellow]no source takes {name}[/]")
 
 
 @app.command()
@@ -86,6 +51,30 @@ def synthetic(
         finally:
             spark.stop()
         console.print(counts)
+
+
+@app.command()
+def quarantine(
+    source: str,
+    out: Annotated[Path, typer.Option(help="The rows' own bytes go here, one a line, with the file's mode 0600")],
+    user: Annotated[str, typer.Option(help="Who asks")],
+    purpose: Annotated[str, typer.Option(help="Why; both are written to the audit log first")],
+    reason: Annotated[str | None, typer.Option(help="Only rows refused for this reason code")] = None,
+) -> None:
+    """Get the refused rows of a source back as they were delivered, to mend and deliver them again."""
+    with spoken():
+        from graph.audit import AuditLog
+        from graph.lake import Lake
+        from graph.tokens import Keys
+        from ingest.quarantine import open_rows
+
+        platform = PlatformSettings()
+        audit = AuditLog(f"sqlite:///{platform.keys.absolute().parent / 'audit.db'}")
+        rows = open_rows(Lake(platform.lake), source, Keys.read(platform.keys), audit, user, purpose, reason)
+        with open(out, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            for row in rows:
+                file.write(row.original.rstrip(b"\n") + b"\n")
+        console.print(f"{len(rows):,} rows of {source} are in {out}.")
 
 
 if __name__ == "__main__":

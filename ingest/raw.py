@@ -30,8 +30,9 @@ from ingest.sources import Source
 
 @dataclass
 class MergeCounts:
-    """Rows by file: `accepted` are new in the lake, `conflicts` went to the quarantine, the others were repeats."""
+    """Rows by file: of those `staged`, `accepted` are new in the lake, `conflicts` are quarantined, the rest repeats."""
 
+    staged: Counter[str] = field(default_factory=Counter)
     accepted: Counter[str] = field(default_factory=Counter)
     conflicts: Counter[str] = field(default_factory=Counter)
 
@@ -75,6 +76,8 @@ def merge(spark: SparkSession, lake: Lake, source: Source, keys: Path) -> MergeC
     if staged_path.is_dir():
         typed = from_arrow_schema(row_schema(source))
         staged = keyed(spark.read.schema(typed).parquet(str(staged_path)), source)
+        by_file = staged.groupBy("source_file").count().collect()
+        counts.staged = Counter({row["source_file"]: row["count"] for row in by_file})
         deletes = staged.where(F.col("op") == "delete").limit(1).count() > 0
         raw = lake.raw(source.name)
         ended = has_table(raw) and _load(spark, raw).where(F.col("ended_on").isNotNull()).limit(1).count() > 0
@@ -154,12 +157,15 @@ def _merge_versions(
     )
     ranked = rows.withColumn("rank", F.row_number().over(day))
     conflicts = ranked.where((F.col("rank") > 1) & F.col("fresh")).drop("rank")
+    # A row of the lake that loses to a file of its own day, read later, never held.
+    beaten = ranked.where((F.col("rank") > 1) & ~F.col("fresh")).drop("rank")
     rows = ranked.where("rank = 1").drop("rank")
     history = Window.partitionBy("row_key").orderBy("delivered_on")
     says = F.struct("row_digest", "op")
     rows = rows.withColumn("says_before", F.lag(says).over(history))
     rows = rows.where(F.col("says_before").isNull() | (F.col("says_before") != says) | ~F.col("fresh"))
-    rows = rows.withColumn("ended_on", F.lead("delivered_on").over(history)).drop("says_before").persist()
+    rows = rows.withColumn("ended_on", F.lead("delivered_on").over(history)).drop("says_before")
+    rows = rows.unionByName(beaten.withColumn("ended_on", F.col("delivered_on"))).persist()
     fresh = rows.where("fresh").drop("fresh")
     counts.accepted, counts.conflicts = _rows_by_file(fresh), _rows_by_file(conflicts)
     if counts.conflicts:

@@ -69,10 +69,12 @@ def ingest(
         CountMismatchError: read ≠ accepted + duplicate + quarantined for a file.
         LandingError, MappingError: nothing was read.
     """
-    Keys.create(keys)
     files_path = lake.results("landing_files")
     known: set[tuple[str, ...]] = set()
-    if has_table(files_path):
+    if not has_table(files_path):
+        Keys.create(keys)
+    else:
+        Keys.read(keys)  # a lake is read on with its own keys, or not at all
         rows = DeltaTable(files_path).to_pyarrow_table(columns=["name", "source", "entry", "digest"]).to_pylist()
         known = {(r["name"], r["source"], str(r["entry"]), r["digest"]) for r in rows}
     found = list(landing_files(landing, mapping, until))
@@ -94,12 +96,12 @@ def ingest(
         for (name, of_source), report in reports.items():
             if of_source == source:
                 typed = report.rows_in - report.rows_quarantined
+                _check(report, typed, merged.staged[name])
                 report.rows_accepted = merged.accepted[name]
                 report.rows_quarantined += merged.conflicts[name]
                 if merged.conflicts[name]:
                     report.reasons["key_conflict"] += merged.conflicts[name]
                 report.rows_duplicate = typed - merged.accepted[name] - merged.conflicts[name]
-    _check(list(reports.values()))
     result = IngestReport(list(reports.values()), unknown, vaulted.result())
     _record(lake, result, until)
     shutil.rmtree(lake.staging, ignore_errors=True)
@@ -113,14 +115,14 @@ def _add(report: FileReport, part: PartCounts) -> None:
     report.notes.update(part.notes)
 
 
-def _check(reports: list[FileReport]) -> None:
-    for report in reports:
-        if report.rows_duplicate < 0:
-            raise CountMismatchError(
-                f"{report.file.name} ({report.file.source}): {report.rows_in:,} rows were read, but "
-                f"{report.rows_accepted:,} are in the lake and {report.rows_quarantined:,} in the quarantine. "
-                "The night stopped before publishing; run it again, it starts from the last whole state."
-            )
+def _check(report: FileReport, typed: int, staged: int) -> None:
+    """Compare what the tasks say they wrote with what Spark reads of it."""
+    if typed != staged:
+        raise CountMismatchError(
+            f"{report.file.name} ({report.file.source}): {report.rows_in:,} rows were read and {typed:,} passed the "
+            f"checks, but {staged:,} of them were staged. Nothing of this night is published; run it again, it starts "
+            "from the last whole state."
+        )
 
 
 def _record(lake: Lake, result: IngestReport, night: date) -> None:

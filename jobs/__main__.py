@@ -12,6 +12,7 @@ from rich.console import Console
 from graph.failures import spoken
 from graph.lake import Lake
 from graph.settings import Neo4jSettings, PlatformSettings
+from jobs.choices import LoadHow
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The night and its reports.")
 nightly = typer.Typer(no_args_is_help=True, help="The night: ingest, graph, load, report.")
@@ -30,7 +31,7 @@ def run(
     landing: Annotated[Path, typer.Option(help="Folder that holds <YYYY-MM-DD>/<source>*")],
     lake: LakeFolder = None,
     mapping: Annotated[str | None, typer.Option(help="A bundled mapping's name or a mapping file")] = None,
-    how: Annotated[str, typer.Option("--load", help="auto, full, incremental or none")] = "auto",
+    how: Annotated[LoadHow, typer.Option("--load", help="How the graph gets into Neo4j")] = LoadHow.AUTO,
 ) -> None:
     """Run one night; safe to run again, also after it was killed."""
     with spoken():
@@ -44,13 +45,28 @@ def run(
         root = lake or platform.lake
         root.mkdir(parents=True, exist_ok=True)
         files, keys, rules = Lake(root), platform.keys.absolute(), read_mapping(mapping)
-        night = Night(day.date(), landing, files, keys, rules, Neo4jSettings(), platform.cache, how)  # type: ignore[arg-type]
+        night = Night(day.date(), landing, files, keys, rules, Neo4jSettings(), platform.cache, how)
         spark = SparkOnDemand("nightly", console)
         try:
             told = run_night(spark, night, Ledger(f"sqlite:///{root / 'ledger.sqlite'}"), console)
         finally:
             spark.stop()
         console.print(summary(day, told))
+
+
+@nightly.command("status")
+def status(lake: LakeFolder = None, limit: Annotated[int, typer.Option(help="Stages shown")] = 12) -> None:
+    """Show the last stages, and the command that resumes the night if it did not end."""
+    with spoken():
+        from jobs.ledger import Ledger
+        from jobs.summary import state
+
+        path = (lake or PlatformSettings().lake) / "ledger.sqlite"
+        if not path.exists():
+            console.print(f"No night has run on this lake yet: there is no {path}.")
+            raise typer.Exit(1)
+        for part in state(Ledger(f"sqlite:///{path}").records(limit)):
+            console.print(part)
 
 
 @app.command()

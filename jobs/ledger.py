@@ -37,6 +37,7 @@ STAGES = Table(
     Column("seconds", Float),
     Column("started_at", String),
     Column("error", String),
+    Column("command", String),  # runs and resumes the night
 )
 LOCK = Table(
     "night_lock",
@@ -67,6 +68,8 @@ class StageRecord:
     inputs_digest: str | None
     counts: dict[str, Any]
     seconds: float | None
+    error: str | None = None
+    command: str = ""
 
 
 class Ledger:
@@ -141,7 +144,14 @@ class Ledger:
             raise LostLeaseError(f"Night run {fence} lost its lease to run {newest} and does not publish.")
 
     def begin(
-        self, run: int, position: int, stage: str, night: str, inputs_digest: str | None, counts: dict[str, Any]
+        self,
+        run: int,
+        position: int,
+        stage: str,
+        night: str,
+        inputs_digest: str | None,
+        counts: dict[str, Any],
+        command: str = "",
     ) -> None:
         """Write that a stage starts; `counts` may hold what a resume needs."""
         values = {
@@ -152,6 +162,7 @@ class Ledger:
             "state": "running",
             "inputs_digest": inputs_digest,
             "counts": json.dumps(counts),
+            "command": command,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         with self._engine.begin() as connection:
@@ -182,6 +193,8 @@ class Ledger:
                 row["inputs_digest"],
                 json.loads(row["counts"] or "{}"),
                 row["seconds"],
+                row["error"],
+                row["command"] or "",
             )
             for row in rows
         ]

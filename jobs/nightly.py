@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import structlog
@@ -31,10 +31,12 @@ from graph.settings import Neo4jSettings
 from ingest import graph_tables
 from ingest.mapping import Mapping
 from ingest.run import IngestReport, ingest
+from jobs.choices import LoadHow
 from jobs.ledger import Ledger
 
 log = structlog.get_logger()
-LoadHow = Literal["auto", "full", "incremental", "none"]
+
+
 _FULL_ABOVE = 0.05  # of the edges changed: beyond it a new store is faster than writing the difference
 
 
@@ -49,10 +51,23 @@ class Night:
     mapping: Mapping
     neo4j: Neo4jSettings
     cache: Path
-    how: LoadHow = "auto"
+    how: LoadHow = LoadHow.AUTO
     run: int = 0
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     ingested: IngestReport | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that runs this night, and resumes it where it was cut off."""
+        words = [
+            "python -m jobs nightly run",
+            f"--date {self.day}",
+            f"--landing {self.landing}",
+            f"--lake {self.lake.root}",
+        ]
+        if self.mapping.name != Mapping().name:
+            words.append(f"--mapping {self.mapping.name}")
+        return " ".join(words)
 
     @property
     def at(self) -> datetime:
@@ -92,7 +107,7 @@ def _graph(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
 
 
 def _load(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
-    if night.how == "none":
+    if night.how == LoadHow.NONE:
         return {"how": "none"}
     local = None
     if night.neo4j.uri is None:
@@ -102,15 +117,19 @@ def _load(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
         held = load.loaded_versions(driver, night.lake)
         in_neo4j = count_tables(driver)
     tables = load.versions(night.lake)
-    if held == tables and night.how != "full":
+    if held == tables and night.how != LoadHow.FULL:
         return {"how": "unchanged", **_compared(night, in_neo4j)}
     ledger.check_fence(night.run)
     how = night.how
-    if how == "auto":
-        how = "full" if local and (held is None or _much_changed(spark(), night.lake, held, tables)) else "incremental"
-    if how == "full" and local is None:
-        how = "incremental"  # a server that is not ours cannot be given a new store
-    if how == "full":
+    if how == LoadHow.FULL and local is None:
+        raise LoadChoiceError(
+            "A full load builds a store for the local server, and NEO4J_URI names another one. Use --load incremental "
+            "there, or unset NEO4J_URI."
+        )
+    if how == LoadHow.AUTO:
+        whole = local and (held is None or _much_changed(spark(), night.lake, held, tables))
+        how = LoadHow.FULL if whole else LoadHow.INCREMENTAL
+    if how == LoadHow.FULL:
         assert local is not None
         counts = load.full_load(spark(), night.lake, local, night.day.isoformat(), night.lake.staging / "import")
         told: dict[str, Any] = {"how": how, "import_seconds": round(counts.import_seconds, 1)}
@@ -122,6 +141,10 @@ def _load(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
         return told | _compared(night, count_tables(driver))
 
 
+class LoadChoiceError(Exception):
+    """The load asked for cannot be done on this server."""
+
+
 class CountsDifferError(Exception):
     """Neo4j does not hold what the lake holds; the text names the table and both counts."""
 
@@ -131,7 +154,9 @@ def _compared(night: Night, in_neo4j: dict[str, int]) -> dict[str, Any]:
     wrong = [t for t in in_neo4j if in_neo4j[t] != in_lake.get(t, 0)]
     if wrong:
         said = ", ".join(f"{t}: {in_lake.get(t, 0):,} in the lake, {in_neo4j[t]:,} in Neo4j" for t in wrong)
-        raise CountsDifferError(f"Neo4j does not hold what the lake holds ({said}). Load again with --load full.")
+        raise CountsDifferError(
+            f"Neo4j does not hold what the lake holds ({said}). Run the night again with --load full, or empty the server at NEO4J_URI and run it again."
+        )
     return {"neo4j_equals_lake": True, "rows_out": sum(in_neo4j.values())}
 
 
@@ -189,7 +214,7 @@ def run_night(spark: Spark, night: Night, ledger: Ledger, console: Console) -> d
             begun = time.monotonic()
             versions = _delta_versions(night.lake)
             digest = hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:16]
-            ledger.begin(run, position, name, night.day.isoformat(), digest, {"versions": versions})
+            ledger.begin(run, position, name, night.day.isoformat(), digest, {"versions": versions}, night.command)
             log.info("stage begins", stage=name, night=night.day.isoformat(), run=run)
             try:
                 with console.status(f"{name}: {SAID[name]}"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
+
+from jobs.ledger import StageRecord
 
 
 def summary(day: datetime, told: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -30,3 +32,16 @@ def _remark(stage: str, counts: Mapping[str, Any]) -> str:
         equal = "; Neo4j equals the lake" if counts.get("neo4j_equals_lake") else ""
         return f"{counts['how']}{equal}"
     return ""
+
+
+def state(records: Sequence[StageRecord]) -> Iterator[Table | str]:
+    """Yield the table of the given stages, newest first, and the resume command if the newest did not end well."""
+    table = Table("run", "night", "stage", "state", "rows out", "seconds", "why")
+    for record in records:
+        rows = record.counts.get("rows_out")
+        seconds = "" if record.seconds is None else f"{record.seconds:.1f}"
+        shown = "" if rows is None else f"{rows:,}"
+        table.add_row(str(record.run), record.night, record.stage, record.state, shown, seconds, record.error or "")
+    yield table
+    if records and records[0].state != "done":
+        yield f"The newest stage did not end. Resume with:\n  {records[0].command}"
