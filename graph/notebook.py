@@ -22,9 +22,7 @@ def py2neo_graph(settings: Neo4jSettings, cache: Path) -> Any:
     try:
         from py2neo import Graph
     except ImportError:
-        raise ServerError(
-            "py2neo was needed and is not installed: `make test` installs it, or `pip install py2neo`."
-        ) from None
+        raise ServerError("py2neo was needed and is not installed: `pip install py2neo`.") from None
     if settings.uri is not None:
         password = settings.password.get_secret_value() if settings.password else ""
         return Graph(settings.uri.replace("neo4j://", "bolt://"), auth=(settings.username, password))

@@ -30,7 +30,7 @@ from ingest.sources import Source
 
 @dataclass
 class MergeCounts:
-    """Rows by file: of those `staged`, `accepted` are new in the lake, `conflicts` are quarantined, the rest repeats."""
+    """Rows by file: of the `staged`, `accepted` are new in the lake, `conflicts` quarantined, the rest repeats."""
 
     staged: Counter[str] = field(default_factory=Counter)
     accepted: Counter[str] = field(default_factory=Counter)

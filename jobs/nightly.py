@@ -155,7 +155,8 @@ def _compared(night: Night, in_neo4j: dict[str, int]) -> dict[str, Any]:
     if wrong:
         said = ", ".join(f"{t}: {in_lake.get(t, 0):,} in the lake, {in_neo4j[t]:,} in Neo4j" for t in wrong)
         raise CountsDifferError(
-            f"Neo4j does not hold what the lake holds ({said}). Run the night again with --load full, or empty the server at NEO4J_URI and run it again."
+            f"Neo4j does not hold what the lake holds ({said}). Run the night again with --load full, or empty the "
+            "server at NEO4J_URI and run it again."
         )
     return {"neo4j_equals_lake": True, "rows_out": sum(in_neo4j.values())}
 

@@ -193,10 +193,10 @@ def test_a_personal_value_becomes_the_token_of_its_canonical_form_and_its_plain_
     cleaned = cleaner.clean(SOURCES["phones"], Lines(frame, []), frame, DELIVERED, "f.csv")
     token = KEYS.token(Kind.PHONE, canonical(Kind.PHONE, "13800138000").value or "")
     assert cleaned.rows["phone"].to_pylist() == [token, token]
-    assert cleaner.vault_rows()["token"].to_pylist() == [token]
-    cleaner.vault_written()
+    assert cleaner.memory.vault_rows()["token"].to_pylist() == [token]
+    cleaner.memory.vault_written()
     cleaner.clean(SOURCES["phones"], Lines(frame, []), frame, DELIVERED, "f.csv")
-    assert cleaner.vault_rows().num_rows == 0
+    assert cleaner.memory.vault_rows().num_rows == 0
 
 
 def test_no_plain_value_of_a_personal_column_is_left_in_the_rows() -> None:
