@@ -126,14 +126,19 @@ class Cleaner:
     def _tokens(self, field: Field, text: pl.Series, kind: Kind) -> _Column:
         encoded = text.to_arrow().cast(pa.string()).dictionary_encode()
         values = encoded.dictionary.to_pylist()
-        found = self.memory.look_up(kind, values)
-        value = _take([token for token, _ in found], encoded.indices)
+        tokens, tags = self.memory.look_up(kind, values)
+        value = _take(tokens, encoded.indices)
         reason = None
-        if any(token is None for token, _ in found):
-            reason = _take([tag if token is None else None for token, tag in found], encoded.indices)
+        refused = None in tokens
+        if refused:
+            why = [tag if token is None else None for token, tag in zip(tokens, tags, strict=True)]
+            reason = _take(why, encoded.indices)
         extra: dict[str, pl.Series] = {}
         if field.tagged:
-            extra[f"{field.name}_kind"] = _take([tag if token else None for token, tag in found], encoded.indices)
+            extra[f"{field.name}_kind"] = _take(
+                [tag if token else None for token, tag in zip(tokens, tags, strict=True)] if refused else tags,
+                encoded.indices,
+            )
         if field.name == "id_number":
             canonicals = [self._canonical_id(raw) for raw in values]
             extra["birth_year"] = _take([birth_year(c) if c else None for c in canonicals], encoded.indices, pa.int64())
@@ -162,7 +167,7 @@ class Cleaner:
             else:
                 if label == Label.NETWORK and re.fullmatch(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2}){5}", raw):
                     kind = Kind.WIFI
-                token, tag = self.memory.look_up(kind, [raw], opaque=True)[0]
+                (token,), (tag,) = self.memory.look_up(kind, [raw], opaque=True)
             values.append(token)
             reasons.append(tag if raw is not None and token is None else None)
         return _Column(pl.Series(values, dtype=pl.String), pl.Series(reasons, dtype=pl.String))

@@ -6,6 +6,7 @@ by temporary name and rename, so that a repeated task changes nothing. Only coun
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections import Counter
@@ -373,7 +374,13 @@ def stage(spark: SparkSession, work: list[Part], mapping: Mapping, staging: Path
         return []
     tasks = sorted(work, key=lambda part: -(part.end - part.start or part.file.bytes))
     run = uuid4().hex
-    counted = spark.sparkContext.parallelize(tasks, len(tasks)).map(
-        lambda part: process(part, mapping, staging, keys, run)
-    )
+
+    def work_on(part: Part) -> PartCounts:
+        gc.disable()  # millions of strings and no cycles: the collector would look at them again and again
+        try:
+            return process(part, mapping, staging, keys, run)
+        finally:
+            gc.enable()
+
+    counted = spark.sparkContext.parallelize(tasks, len(tasks)).map(work_on)
     return counted.collect()

@@ -233,7 +233,7 @@ def _append_conflicts(spark: SparkSession, lake: Lake, source: Source, conflicts
         "source_file",
         "line",
         "delivered_on",
-        F.to_json(F.struct(*(F.col(n).cast("string") for n in names))).alias("row"),
+        F.to_json(F.struct(*(F.col(n).cast("string").alias(n) for n in names))).alias("row"),
     )
 
     def sealed(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

@@ -24,7 +24,6 @@ _NEVER_A_NODE = re.compile(
     r"(masked|zero|placeholder|unspecified|loopback|broadcast|multicast|link_local|private)_\w+"
     r"|empty|one_digit|two_numbers"
 )
-Found = tuple[str | None, str]
 
 
 def canonical_forms(kind: Kind, raws: list[str], opaque: bool = False) -> list[Canonical]:
@@ -33,13 +32,7 @@ def canonical_forms(kind: Kind, raws: list[str], opaque: bool = False) -> list[C
     Args:
         opaque: take ids that are no number of the kind (another system's own names) as they are written.
     """
-    if kind is Kind.PHONE:
-        forms = [
-            Canonical("+86" + mobile, "mobile") if mobile else canonical(kind, raw)
-            for mobile, raw in zip(_mobiles(raws), raws, strict=True)
-        ]
-    else:
-        forms = [canonical(kind, raw) for raw in raws]
+    forms = [canonical(kind, raw) for raw in raws]
     if not opaque:
         return forms
     return [
@@ -48,7 +41,8 @@ def canonical_forms(kind: Kind, raws: list[str], opaque: bool = False) -> list[C
     ]
 
 
-def _mobiles(raws: list[str]) -> list[str | None]:
+def mobiles(raws: list[str]) -> list[str | None]:
+    """Return the eleven digits of each value that is plainly a mainland mobile, None for all others."""
     text = pl.Series(pl.from_arrow(pa.array(raws, pa.string())))
     found = text.str.extract(MOBILE)
     if found.null_count():
@@ -62,33 +56,41 @@ class TokenMemory:
 
     def __init__(self, keys: Keys):
         self._keys = keys
-        self._seen: dict[tuple[Kind, bool], dict[str, Found]] = {}
+        self._tokens: dict[tuple[Kind, bool], dict[str, str | None]] = {}
+        self._tags: dict[tuple[Kind, bool], dict[str, str]] = {}  # where the tag is not the usual one
         self._vault: dict[str, str] = {}
 
-    def look_up(self, kind: Kind, raws: list[str], opaque: bool = False) -> list[Found]:
-        """Return (token, subtype) for each value, or (None, reason code)."""
-        seen = self._seen.setdefault((kind, opaque), {})
-        fresh = [raw for raw in raws if raw not in seen]
-        if fresh:
-            if len(seen) > CACHE_VALUES:
-                seen.clear()
-                fresh = raws
-            self._learn(kind, fresh, opaque, seen)
-        return [seen[raw] for raw in raws]
-
-    def _learn(self, kind: Kind, fresh: list[str], opaque: bool, seen: dict[str, Found]) -> None:
+    def look_up(self, kind: Kind, raws: list[str], opaque: bool = False) -> tuple[list[str | None], list[str]]:
+        """Return for each value its token and its subtype; without a token the second is the reason code."""
+        tokens = self._tokens.setdefault((kind, opaque), {})
+        tags = self._tags.setdefault((kind, opaque), {})
+        fresh = [raw for raw in raws if raw not in tokens]
+        if fresh and len(tokens) > CACHE_VALUES:
+            tokens.clear()
+            tags.clear()
+            fresh = raws
+        if kind is Kind.PHONE:
+            found = mobiles(fresh)
+            plain = ["+86" + digits for digits in found if digits]
+            self._keep(kind, [raw for raw, digits in zip(fresh, found, strict=True) if digits], plain, tokens)
+            fresh = [raw for raw, digits in zip(fresh, found, strict=True) if not digits]
+        usual = "mobile" if kind is Kind.PHONE else ""
         forms = canonical_forms(kind, fresh, opaque)
         for named in (kind, Kind.ROLE) if kind is Kind.NAME else (kind,):
             pairs = [
-                (raw, form)
+                (raw, form.value)
                 for raw, form in zip(fresh, forms, strict=True)
-                if form[0] is not None and (named is Kind.ROLE) == (form[1] == "role")
+                if form.value is not None and (named is Kind.ROLE) == (form.tag == "role")
             ]
-            values = [form[0] for _, form in pairs if form[0] is not None]
-            tokens = self._keys.tokens(named, values)
-            self._vault.update(zip(tokens, values, strict=True))
-            seen.update((raw, (token, form[1])) for (raw, form), token in zip(pairs, tokens, strict=True))
-        seen.update((raw, (None, form.tag)) for raw, form in zip(fresh, forms, strict=True) if form.value is None)
+            self._keep(named, [raw for raw, _ in pairs], [value for _, value in pairs], tokens)
+        tokens.update((raw, None) for raw, form in zip(fresh, forms, strict=True) if form.value is None)
+        tags.update((raw, form.tag) for raw, form in zip(fresh, forms, strict=True) if form.tag != usual)
+        return [tokens[raw] for raw in raws], [tags.get(raw, usual) for raw in raws]
+
+    def _keep(self, kind: Kind, raws: list[str], values: list[str], tokens: dict[str, str | None]) -> None:
+        made = self._keys.tokens(kind, values)
+        self._vault.update(zip(made, values, strict=True))
+        tokens.update(zip(raws, made, strict=True))
 
     def vault_rows(self) -> pa.Table:
         """Return token and sealed value of the values first seen since the last `vault_written`."""

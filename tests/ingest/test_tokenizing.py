@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from graph.identifiers import canonical
 from graph.tokens import Keys, Kind
-from ingest.tokenizing import TokenMemory, canonical_forms
+from ingest.tokenizing import TokenMemory, mobiles
 
 KEYS = Keys(b"t" * 32, b"v" * 32)
 NUMBERS = st.from_regex(r"(\\+?86|0086)?[ -]?1[0-9]{9,11}|[0-9*+ -]{3,14}", fullmatch=True)
@@ -11,13 +11,20 @@ NUMBERS = st.from_regex(r"(\\+?86|0086)?[ -]?1[0-9]{9,11}|[0-9*+ -]{3,14}", full
 
 @given(st.lists(NUMBERS, max_size=20))
 def test_the_list_says_of_each_phone_what_the_single_value_says(raws):
-    assert canonical_forms(Kind.PHONE, raws) == [canonical(Kind.PHONE, raw) for raw in raws]
+    for raw, digits in zip(raws, mobiles(raws), strict=True):
+        if digits is not None:
+            assert canonical(Kind.PHONE, raw) == ("+86" + digits, "mobile")
+    tokens, tags = TokenMemory(KEYS).look_up(Kind.PHONE, raws)
+    forms = [canonical(Kind.PHONE, raw) for raw in raws]
+    assert tags == [form.tag for form in forms]
+    assert tokens == [form.value and KEYS.token(Kind.PHONE, form.value) for form in forms]
 
 
 def test_a_value_is_sealed_once_however_it_is_spelled():
     memory = TokenMemory(KEYS)
-    found = memory.look_up(Kind.PHONE, ["13800138000", "+8613800138000", "138 0013 8000"])
-    assert len({token for token, _ in found}) == 1
+    tokens, tags = memory.look_up(Kind.PHONE, ["13800138000", "+8613800138000", "138 0013 8000"])
+    assert len(set(tokens)) == 1
+    assert tags == ["mobile"] * 3
     assert memory.vault_rows().num_rows == 1
     memory.vault_written()
     memory.look_up(Kind.PHONE, ["13800138000"])
@@ -25,13 +32,13 @@ def test_a_value_is_sealed_once_however_it_is_spelled():
 
 
 def test_a_role_in_an_address_book_has_a_token_of_its_own_kind():
-    (role, _), (name, _) = TokenMemory(KEYS).look_up(Kind.NAME, ["妈妈", "张三"])
+    (role, name), _ = TokenMemory(KEYS).look_up(Kind.NAME, ["妈妈", "张三"])
     assert role.startswith("rol_")
     assert name.startswith("nam_")
 
 
 def test_another_systems_id_is_taken_as_it_is_but_a_masked_number_never():
     memory = TokenMemory(KEYS)
-    assert memory.look_up(Kind.PHONE, ["pn-12"]) == [(None, "not_a_phone")]
+    assert memory.look_up(Kind.PHONE, ["pn-12"]) == ([None], ["not_a_phone"])
     assert memory.look_up(Kind.PHONE, ["pn-12"], opaque=True)[0][0].startswith("tel_")
-    assert memory.look_up(Kind.PHONE, ["138****0000"], opaque=True) == [(None, "masked_phone")]
+    assert memory.look_up(Kind.PHONE, ["138****0000"], opaque=True) == ([None], ["masked_phone"])
