@@ -155,10 +155,13 @@ def _merge_versions(
     day = Window.partitionBy("row_key", "delivered_on").orderBy(
         F.col("op").asc(), F.col(source.event_at).desc_nulls_last(), F.col("row_digest")
     )
-    ranked = rows.withColumn("rank", F.row_number().over(day))
-    conflicts = ranked.where((F.col("rank") > 1) & F.col("fresh")).drop("rank")
-    # A row of the lake that loses to a file of its own day, read later, never held.
-    beaten = ranked.where((F.col("rank") > 1) & ~F.col("fresh")).drop("rank")
+    ranked = rows.withColumn("rank", F.row_number().over(day)).withColumn("winner", F.first("op").over(day))
+    beaten = ranked.where("rank > 1").drop("rank")
+    # Two contents at once cannot both be true. What a delete of the same delivery ends was true and never held; so
+    # is a row of the lake that loses to a file of its own day, read later.
+    conflicts = beaten.where("fresh AND winner = 'upsert'").drop("winner")
+    beaten = beaten.where("NOT (fresh AND winner = 'upsert')").drop("winner")
+    ranked = ranked.drop("winner")
     rows = ranked.where("rank = 1").drop("rank")
     history = Window.partitionBy("row_key").orderBy("delivered_on")
     says = F.struct("row_digest", "op")
