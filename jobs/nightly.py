@@ -25,6 +25,7 @@ from rich.console import Console
 from graph import load
 from graph.bulk import count_tables
 from graph.lake import Lake, row_count, version
+from graph.progress import task_bar
 from graph.schema import EDGES
 from graph.server import LocalServer, connect
 from graph.settings import Neo4jSettings
@@ -201,13 +202,19 @@ SAID = {
 }
 
 
-def run_night(spark: Spark, night: Night, ledger: Ledger, console: Console) -> dict[str, dict[str, Any]]:
+def run_night(spark: SparkOnDemand, night: Night, ledger: Ledger, console: Console) -> dict[str, dict[str, Any]]:
     """Run the stages of one night in order and return what each told; safe to repeat.
 
     Raises:
         NightRunningError: another night is running.
         Any error of a stage, after it was written to the ledger; the next run resumes with that stage.
     """
+    sessions: dict[str, SparkSession] = {}
+
+    def on_demand() -> SparkSession:
+        sessions["spark"] = spark()
+        return sessions["spark"]
+
     with ledger.lease() as run:
         night.run = run
         _undo_unfinished(night, ledger)
@@ -218,8 +225,8 @@ def run_night(spark: Spark, night: Night, ledger: Ledger, console: Console) -> d
             ledger.begin(run, position, name, night.day.isoformat(), digest, {"versions": versions}, night.command)
             log.info("stage begins", stage=name, night=night.day.isoformat(), run=run)
             try:
-                with console.status(f"{name}: {SAID[name]}"):
-                    counts = stage(spark, night, ledger)
+                with task_bar(console, f"{name}: {SAID[name]}", lambda: sessions.get("spark")):
+                    counts = stage(on_demand, night, ledger)
             except BaseException as error:
                 ledger.end(run, name, time.monotonic() - begun, {"versions": versions}, type(error).__name__)
                 raise
