@@ -202,7 +202,7 @@ SAID = {
 }
 
 
-def run_night(spark: SparkOnDemand, night: Night, ledger: Ledger, console: Console) -> dict[str, dict[str, Any]]:
+def run_night(spark: Spark, night: Night, ledger: Ledger, console: Console) -> dict[str, dict[str, Any]]:
     """Run the stages of one night in order and return what each told; safe to repeat.
 
     Raises:
