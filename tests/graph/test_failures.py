@@ -16,7 +16,7 @@ def test_an_expected_failure_is_one_sentence_and_exit_code_one(capsys):
 
 
 def test_a_failure_inside_a_spark_task_is_found_in_the_workers_traceback():
-    told = "File \"mapping.py\", line 9\ningest.mapping.MappingError: join 'loan' needs Loan.csv.\n\n\tat org.apache.spark…"
+    told = "Traceback\ningest.mapping.MappingError: join 'loan' needs Loan.csv.\n\n\tat org.apache.spark…"
     assert sentence(Py4JJavaError(told)) == "join 'loan' needs Loan.csv."
 
 
