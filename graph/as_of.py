@@ -41,8 +41,8 @@ def visible(rows: DataFrame, at: datetime, event_at: str | None = "at") -> DataF
 def _folded(value: Value) -> Column:
     column = F.col(value.name)
     match value.fold:
-        case "sum":
-            folded = F.sum(column)
+        case "sum":  # of amounts, exactly: a sum of doubles depends on the order of the rows
+            folded = F.sum(column.cast("decimal(28,2)") if value.type == "double" else column)
         case "min":
             folded = F.min(column)
         case "max":

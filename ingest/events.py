@@ -66,8 +66,7 @@ def _uses_phone(raw: Raw) -> DataFrame:
             F.col("delivered_on").alias("claimed_on"),
             F.col("ended_on").alias("claim_ended_on"),
         )
-        .groupBy("applicant_id", "holder_id_number", "claim_ended_on")
-        .agg(F.min("claimed_at").alias("claimed_at"), F.min("claimed_on").alias("claimed_on"))
+        .distinct()
     )
     held = _rows(raw, "phones").join(claims, "holder_id_number")
     held = (

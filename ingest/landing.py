@@ -43,6 +43,9 @@ from ingest.mapping import Entry, Join, Mapping, MappingError, apply, read_join
 from ingest.sources import SOURCES, Source
 
 PART_BYTES = 24 << 20  # a task's share of a plain file
+_MANY_VALUED = {field.name for source in SOURCES.values() for field in source.fields if field.type == "token"} | {
+    "token", "sealed", "original", "line",
+}  # fmt: skip
 MAX_KEPT_BYTES = 16 << 20  # of a whole file that is no file of its kind
 
 REJECT_SCHEMA = pa.schema(
@@ -254,7 +257,9 @@ def _write(path: Path, table: pa.Table | None) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    pq.write_table(table, part, compression="zstd", compression_level=1)
+    # Read once and removed: quick beats small. A dictionary of tokens that hardly repeat would only cost time.
+    plain = [name for name in table.column_names if name not in _MANY_VALUED]
+    pq.write_table(table, part, compression="lz4", use_dictionary=plain)
     part.replace(path)
 
 

@@ -79,14 +79,27 @@ def merge(spark: SparkSession, lake: Lake, source: Source, keys: Path) -> MergeC
         by_file = staged.groupBy("source_file").count().collect()
         counts.staged = Counter({row["source_file"]: row["count"] for row in by_file})
         deletes = staged.where(F.col("op") == "delete").limit(1).count() > 0
-        raw = lake.raw(source.name)
-        ended = has_table(raw) and _load(spark, raw).where(F.col("ended_on").isNotNull()).limit(1).count() > 0
-        if source.key or deletes or ended:
+        if source.key or deletes or _meets_history(spark, lake.raw(source.name), staged):
             _merge_versions(spark, lake, source, staged, keys, counts)
         else:
             _merge_rows(spark, lake, source, staged, counts)
     _append_rejects(spark, lake, source)
     return counts
+
+
+def _meets_history(spark: SparkSession, path: Path, staged: DataFrame) -> bool:
+    """Whether a staged row is known as ended, as deleted or from a later delivery; others are new or plain repeats."""
+    if not has_table(path):
+        return False
+    oldest = staged.agg(F.min("delivered_on")).first()
+    assert oldest is not None
+    known = _load(spark, path).select("row_key", "op", "ended_on", F.col("delivered_on").alias("known_on"))
+    gone = F.col("ended_on").isNotNull() | (F.col("op") == "delete")
+    known = known.where(gone | (F.col("known_on") > F.lit(oldest[0])))
+    if known.limit(1).count() == 0:
+        return False
+    met = staged.select("row_key", "delivered_on").join(known, "row_key")
+    return met.where(gone | (F.col("known_on") > F.col("delivered_on"))).limit(1).count() > 0
 
 
 def _load(spark: SparkSession, path: Path) -> DataFrame:
