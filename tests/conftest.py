@@ -24,7 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one Spark session of the run; a test that takes it waits for it and is marked."""
     settings = SparkSettings(driver_memory="2g", local_dir=tmp_path_factory.mktemp("spark"))
-    session = spark_session("tests", settings, PlatformSettings())
+    with pytest.MonkeyPatch.context() as patch:
+        # Small tables, many plans: Java's second compiler would take longer than it saves.
+        patch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+        session = spark_session("tests", settings, PlatformSettings())
     yield session
     session.stop()
 
