@@ -46,12 +46,13 @@ class Lake:
 
     def tables(self) -> list[Path]:
         """Return all Delta tables that exist, in order of their paths."""
-        return sorted(log.parent for log in self.root.glob("*/**/_delta_log") if self.staging not in log.parents)
+        found = (log.parent for log in self.root.glob("*/**/_delta_log") if self.staging not in log.parents)
+        return sorted(path for path in found if has_table(path))
 
 
 def has_table(path: Path) -> bool:
-    """Return whether a Delta table lies at `path`."""
-    return (path / "_delta_log").is_dir()
+    """Return whether a Delta table lies at `path`; a first write that was killed before its commit left none."""
+    return any((path / "_delta_log").glob("*.json"))
 
 
 def version(path: Path) -> int:

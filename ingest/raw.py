@@ -165,17 +165,19 @@ def _merge_versions(
     repeat = Window.partitionBy("row_key", "row_digest", "op", "delivered_on").orderBy("fresh", "source_file", "line")
     rows = affected.unionByName(staged).withColumn("n", F.row_number().over(repeat)).where("n = 1").drop("n")
     # Two contents of one key in one delivery: a delete comes last, else the later event, else the smaller digest.
+    # What was beaten once stays beaten, though the row that beat it may have been a repeat and not be here.
+    lost = F.col("ended_on").eqNullSafe(F.col("delivered_on"))
     day = Window.partitionBy("row_key", "delivered_on").orderBy(
-        F.col("op").asc(), F.col(source.event_at).desc_nulls_last(), F.col("row_digest")
+        lost, F.col("op").asc(), F.col(source.event_at).desc_nulls_last(), F.col("row_digest")
     )
     ranked = rows.withColumn("rank", F.row_number().over(day)).withColumn("winner", F.first("op").over(day))
-    beaten = ranked.where("rank > 1").drop("rank")
+    beaten = ranked.where((F.col("rank") > 1) | lost).drop("rank")
     # Two contents at once cannot both be true. What a delete of the same delivery ends was true and never held; so
     # is a row of the lake that loses to a file of its own day, read later.
     conflicts = beaten.where("fresh AND winner = 'upsert'").drop("winner")
     beaten = beaten.where("NOT (fresh AND winner = 'upsert')").drop("winner")
     ranked = ranked.drop("winner")
-    rows = ranked.where("rank = 1").drop("rank")
+    rows = ranked.where((F.col("rank") == 1) & ~lost).drop("rank")
     history = Window.partitionBy("row_key").orderBy("delivered_on")
     says = F.struct("row_digest", "op")
     rows = rows.withColumn("says_before", F.lag(says).over(history))

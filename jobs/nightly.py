@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from rich.console import Console
 
 from graph import load
 from graph.bulk import count_tables
-from graph.lake import Lake, row_count, version
+from graph.lake import Lake, has_table, row_count, version
 from graph.progress import task_bar
 from graph.schema import EDGES
 from graph.server import LocalServer, connect
@@ -32,6 +32,7 @@ from graph.settings import Neo4jSettings
 from ingest import graph_tables
 from ingest.mapping import Mapping
 from ingest.run import IngestReport, ingest
+from ingest.sources import SOURCES
 from jobs.choices import LoadHow
 from jobs.ledger import Ledger
 
@@ -103,8 +104,22 @@ def _ingest(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
 def _graph(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
     previous = ledger.last_done("graph")
     touched = set(ledger.touched_since(previous.run if previous else 0))
+    if previous and previous.night < night.day.isoformat():
+        touched |= come_true(night.lake, replace(night, day=date.fromisoformat(previous.night)).at)
     tables = graph_tables.build(spark(), night.lake, night.at, touched) if touched else graph_tables.counts(night.lake)
     return {"touched": sorted(touched), "tables": tables, "rows_out": sum(tables.values())}
+
+
+def come_true(lake: Lake, then: datetime) -> set[str]:
+    """Return the sources with events dated after `then`: delivered ahead of their time, they count from now on."""
+    found = set()
+    for source in (s for s in SOURCES.values() if has_table(lake.raw(s.name))):
+        bounds = pa.table(DeltaTable(lake.raw(source.name)).get_add_actions(flatten=True))  # from the log alone
+        name = f"max.{source.event_at}"
+        latest = bounds[name].to_pylist() if name in bounds.column_names else []
+        if any(at is not None and at > then for at in latest):
+            found.add(source.name)
+    return found
 
 
 def _load(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = SparkSettings(driver_memory="2g", local_dir=tmp_path_factory.mktemp("spark"))
     with pytest.MonkeyPatch.context() as patch:
         # Small tables, many plans: Java's second compiler would take longer than it saves.
-        patch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+        patch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m")
         session = spark_session("tests", settings, PlatformSettings())
     yield session
     session.stop()

@@ -103,7 +103,7 @@ def test_a_wrong_password_is_told_in_a_sentence(neo4j_server, tmp_path):
 
 
 def test_connect_without_a_running_server_says_how_to_start_one(stopped):
-    with pytest.raises(ServerNotRunningError, match=r"`make server`.*NEO4J_URI"):
+    with pytest.raises(ServerNotRunningError, match=r"`make server-start`.*NEO4J_URI"):
         connect(stopped.settings, stopped.cache)
     with pytest.raises(ServerNotRunningError, match="does not answer"):
         connect(Neo4jSettings(uri=f"bolt://127.0.0.1:{free_port()}", password="any"), stopped.cache)

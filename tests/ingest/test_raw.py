@@ -41,6 +41,7 @@ class Lender:
     root: Path
     spark: Callable[[], SparkSession]
     mapping: Mapping = field(default_factory=Mapping)
+    keys: Path = Path("keys.json")  # inside the root, or another lender's
     nights: list[dict[str, FileReport]] = field(default_factory=list)
 
     @property
@@ -53,7 +54,7 @@ class Lender:
         (folder / name).write_text("\n".join([columns, *rows, ""]))
 
     def night(self, day: date) -> dict[str, FileReport]:
-        report = ingest(self.spark, self.lake, self.root / "landing", day, self.mapping, self.root / "keys.json")
+        report = ingest(self.spark, self.lake, self.root / "landing", day, self.mapping, self.root / self.keys)
         self.nights.append({file.file.source_file: file for file in report.files})
         return self.nights[-1]
 
@@ -198,7 +199,7 @@ def test_a_correction_ends_the_older_version_and_the_newest_stands(lender: Lende
 
 def test_one_key_for_two_people_keeps_one_and_seals_the_other(lender: Lender) -> None:
     (kept,) = (row for row in lender.raw("loans") if row["loan_id"] == "k")
-    keys = Keys.read(lender.root / "keys.json")
+    keys = Keys.read(lender.root / lender.keys)
     refused = []
     for row in lender.rows(lender.lake.quarantine("loans")):
         assert (row["reason"], row["row_kept"]) == ("key_conflict", False)
@@ -226,9 +227,9 @@ def test_a_delete_ends_the_rows_that_agree_with_the_columns_it_fills(lender: Len
 
 
 def test_other_parts_in_another_order_and_one_night_for_all_give_the_same_content(
-    spark: SparkSession, before_late: dict[str, Counter[tuple[Any, ...]]], tmp_path: Path
+    lender: Lender, before_late: dict[str, Counter[tuple[Any, ...]]], tmp_path: Path
 ) -> None:
-    other = Lender(tmp_path, lambda: spark)
+    other = Lender(tmp_path, lender.spark, keys=lender.root / lender.keys)
     rng = random.Random(3)
     for n, day in enumerate(DAYS):
         rows = loan_rows(n)
