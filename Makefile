@@ -42,8 +42,8 @@ bench-ingest: .venv/.dev ## measure ingest, both loads and queries at 10⁶ and 
 	$(BIN)/python -m benchmarks.ingest
 
 lock: .venv/.uv ## resolve requirements/*.txt anew from pyproject.toml
-	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra notebooks --extra dev -o requirements/dev.txt
-	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra spark -o requirements/spark.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra algorithms --extra notebooks --extra bench --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra spark --extra algorithms -o requirements/spark.txt
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/core.txt
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 

@@ -136,6 +136,18 @@ def own_rows(spark: SparkSession, lake: Lake, node: NodeType, at: datetime) -> D
     return rows
 
 
+def raw(spark: SparkSession, lake: Lake, source: str, event_at: str | None, at: datetime) -> DataFrame | None:
+    """Return the rows of a landing source known at `at`, one version of each key; None if it was never delivered.
+
+    Args:
+        event_at: the column that dates a row of the source, or None for rows that count from their delivery.
+    """
+    if not has_table(lake.raw(source)):
+        return None
+    rows = spark.read.format("delta").load(str(lake.raw(source)))
+    return visible(rows.where(F.col("op") == "upsert"), at, event_at)
+
+
 def union(spark: SparkSession, parts: list[DataFrame]) -> DataFrame:
     """Return the rows of all `parts` (id, first_seen_at, last_seen_at); empty where there are none."""
     if not parts:
