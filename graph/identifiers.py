@@ -277,6 +277,21 @@ def _imei(raw: str) -> Canonical:
     return Canonical(None, "placeholder_imei") if full in _SHARED_IMEIS else Canonical(full, "imei")
 
 
+_BATCH_DIGITS = 11  # TAC, 8, and the first 3 of 6 serial digits: a run of 1,000 handsets (3GPP TS 23.003, 6.2)
+
+
+def handset_batch(imei: str) -> str | None:
+    """Return the batch of a canonical IMEI, model and thousand of the serial number; None for one digit repeated."""
+    return _handset_batch(imei[:_BATCH_DIGITS]).value
+
+
+def _handset_batch(raw: str) -> Canonical:
+    text, refused = _digits(Kind.HANDSET_BATCH, raw)
+    if refused or text[-1] == "X":
+        return refused or Canonical(None, "letters")
+    return Canonical(text, "handset_batch") if len(text) == _BATCH_DIGITS else Canonical(None, "bad_length")
+
+
 def _iccid(raw: str) -> Canonical:
     text, refused = _digits(Kind.ICCID, raw)
     if refused or text[-1] == "X":
@@ -361,7 +376,8 @@ def _birth_date(raw: str) -> Canonical:
 
 _FORMS: dict[Kind, Callable[[str], Canonical]] = {
     Kind.PHONE: _phone, Kind.ID_NUMBER: _id_number, Kind.NAME: _name, Kind.ROLE: _name, Kind.BIRTH_DATE: _birth_date,
-    Kind.DEVICE_ID: _opaque(Kind.DEVICE_ID), Kind.IMEI: _imei, Kind.ICCID: _iccid, Kind.IP: _ip, Kind.WIFI: _wifi,
+    Kind.DEVICE_ID: _opaque(Kind.DEVICE_ID), Kind.IMEI: _imei, Kind.HANDSET_BATCH: _handset_batch, Kind.ICCID: _iccid,
+    Kind.IP: _ip, Kind.WIFI: _wifi,
     Kind.ADDRESS: _place(Kind.ADDRESS), Kind.COMPANY: _place(Kind.COMPANY), Kind.BANK_CARD: _bank_card,
     Kind.ACCOUNT: _opaque(Kind.ACCOUNT), Kind.STAFF: _opaque(Kind.STAFF),
 }  # fmt: skip

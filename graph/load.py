@@ -22,6 +22,7 @@ from graph.bulk import StoreCounts, build_store, publish
 from graph.lake import Lake, row_count, version
 from graph.schema import TABLES, EdgeType, NodeType, Value
 from graph.server import LocalServer
+from graph.tables import spark_type
 
 Connect = Callable[[], AbstractContextManager[Driver]]
 
@@ -62,7 +63,11 @@ def stored(rows: DataFrame, table: NodeType | EdgeType) -> DataFrame:
     key = ["src", "dst"] if isinstance(table, EdgeType) else ["id"]
     seen = [F.unix_seconds(name).alias(name) for name in ("first_seen_at", "last_seen_at")]
     count = ["event_count"] if isinstance(table, EdgeType) else []
-    return rows.select(*key, *seen, *count, *(_stored(value) for value in table.values))
+    there = set(rows.columns)  # a version from before a column was added lacks it
+    values = [
+        _stored(v) if v.name in there else F.lit(None).cast(spark_type(v.type)).alias(v.name) for v in table.values
+    ]
+    return rows.select(*key, *seen, *count, *values)
 
 
 def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path) -> dict[str, int]:

@@ -2,6 +2,10 @@
 
 Everything that names a table, a label or a relationship type reads it from this list: the lake's
 tables, the import files, the constraints, the fixed Cypher statements and the checks on `relations` files.
+
+A type is landed or derived. Rows of a landed type come from landing sources, through its `_events` table. Rows of a
+derived type are conclusions of `algorithms` as of a night: they have no `_events` table, no file may name them, and
+`ingest` leaves their tables alone. Loading and asking make no difference between the two.
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ class Label(StrEnum):
     NETWORK = "Network"
     CHANNEL = "Channel"
     COMPANY = "Company"
+    RING = "Ring"
 
 
 def _snake(name: str) -> str:
@@ -55,6 +60,7 @@ class NodeType:
 
     label: Label
     values: tuple[Value, ...] = ()
+    derived: bool = False
 
     @property
     def table(self) -> str:
@@ -73,6 +79,7 @@ class EdgeType:
     src: Label
     dst: Label
     values: tuple[Value, ...] = ()
+    derived: bool = False
 
     @property
     def table(self) -> str:
@@ -103,15 +110,39 @@ NODES: tuple[NodeType, ...] = (
     ),
     NodeType(Label.PHONE, (Value("kind", "string", "last"), Value("carrier", "string", "last"))),
     NodeType(
-        Label.DEVICE, (Value("kind", "string", "last"), Value("os", "string", "last"), Value("model", "string", "last"))
+        Label.DEVICE,
+        (
+            Value("kind", "string", "last"),
+            Value("os", "string", "last"),
+            Value("model", "string", "last"),
+            Value("batch", "string", "last"),
+        ),
     ),
     NodeType(Label.SIM),
-    NodeType(Label.ADDRESS),
+    NodeType(Label.ADDRESS, (Value("kind", "string", "min"),)),  # `house` before `unit`: once a house, always one
     NodeType(Label.BANK_CARD),
     NodeType(Label.ACCOUNT),
     NodeType(Label.NETWORK, (Value("kind", "string", "last"),)),
     NodeType(Label.CHANNEL),
     NodeType(Label.COMPANY),
+    # JSON texts, for a property holds no maps: parent_ids [id], evidence [{text, nodes, relationships}], lineage
+    # [{date, status, from}].
+    NodeType(
+        Label.RING,
+        (
+            Value("status", "string", "last"),
+            Value("score", "double", "last"),
+            Value("size", "long", "last"),
+            Value("typology", "string", "last"),
+            Value("exposure_cny", "double", "last"),
+            Value("as_of_date", "date", "last"),
+            Value("born_on", "date", "last"),
+            Value("parent_ids", "string", "last"),
+            Value("evidence", "string", "last"),
+            Value("lineage", "string", "last"),
+        ),
+        derived=True,
+    ),
 )
 
 _AMOUNT = Value("amount_cny", "double", "sum")
@@ -166,10 +197,21 @@ EDGES: tuple[EdgeType, ...] = (
     EdgeType("SIGNED_IN", Label.DEVICE, Label.ACCOUNT),
     EdgeType("SIGNED_IN", Label.PHONE, Label.ACCOUNT),
     EdgeType("SIGNED_IN", Label.NETWORK, Label.ACCOUNT),
+    EdgeType(
+        "MEMBER_OF",
+        Label.PERSON,
+        Label.RING,
+        (Value("role", "string", "last"), Value("score", "double", "last"), Value("evidence", "string", "last")),
+        derived=True,
+    ),
 )
 
 RELATIONSHIPS: tuple[str, ...] = tuple(dict.fromkeys(e.relationship for e in EDGES))
 TABLES: tuple[NodeType | EdgeType, ...] = (*NODES, *EDGES)
+LANDED_NODES: tuple[NodeType, ...] = tuple(n for n in NODES if not n.derived)
+LANDED_EDGES: tuple[EdgeType, ...] = tuple(e for e in EDGES if not e.derived)
+LANDED_RELATIONSHIPS: tuple[str, ...] = tuple(dict.fromkeys(e.relationship for e in LANDED_EDGES))
 NODE_BY_LABEL: dict[str, NodeType] = {n.label: n for n in NODES}
 EDGE_BY_TABLE: dict[str, EdgeType] = {e.table: e for e in EDGES}
-EDGE_BY_ENDS: dict[tuple[str, str, str], EdgeType] = {(e.relationship, e.src, e.dst): e for e in EDGES}
+# What a `relations` file may say.
+EDGE_BY_ENDS: dict[tuple[str, str, str], EdgeType] = {(e.relationship, e.src, e.dst): e for e in LANDED_EDGES}

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     BIRTH_DATE = "birth_date"
     DEVICE_ID = "device_id"
     IMEI = "imei"
+    HANDSET_BATCH = "handset_batch"
     ICCID = "iccid"
     IP = "ip"
     WIFI = "wifi"
@@ -46,8 +47,9 @@ class Kind(StrEnum):
 
 PREFIX: dict[Kind, str] = {
     Kind.PHONE: "tel", Kind.ID_NUMBER: "idn", Kind.NAME: "nam", Kind.ROLE: "rol", Kind.BIRTH_DATE: "dob",
-    Kind.DEVICE_ID: "dev", Kind.IMEI: "dev", Kind.ICCID: "sim", Kind.IP: "net", Kind.WIFI: "net", Kind.ADDRESS: "adr",
-    Kind.COMPANY: "com", Kind.BANK_CARD: "crd", Kind.ACCOUNT: "acc", Kind.STAFF: "stf",
+    Kind.DEVICE_ID: "dev", Kind.IMEI: "dev", Kind.HANDSET_BATCH: "bat", Kind.ICCID: "sim", Kind.IP: "net",
+    Kind.WIFI: "net", Kind.ADDRESS: "adr", Kind.COMPANY: "com", Kind.BANK_CARD: "crd", Kind.ACCOUNT: "acc",
+    Kind.STAFF: "stf",
 }  # fmt: skip
 
 # Which kind of value names a node of the label; labels not listed are named by the lender's own opaque ids.

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from graph.identifiers import birth_year, canonical, gender
-from graph.schema import EDGE_BY_ENDS, RELATIONSHIPS, Label
+from graph.schema import EDGE_BY_ENDS, LANDED_NODES, LANDED_RELATIONSHIPS, Label
 from graph.tokens import LABEL_KIND, Keys, Kind
 from ingest.lines import Lines, Reject
 from ingest.sources import Field, Source
@@ -24,7 +24,7 @@ from ingest.tokenizing import TokenMemory
 
 MAX_TEXT = 512
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LABELS = {label.lower(): str(label) for label in Label} | {label.name.lower(): str(label) for label in Label}
+_LABELS = {name.lower(): str(node.label) for node in LANDED_NODES for name in (node.label, node.label.name)}
 _ISO = (
     r"^(?<day>\d{4}-\d{2}-\d{2})"
     r"(?:[T ](?<time>\d{2}:\d{2})(?<second>:\d{2})?(?<fraction>\.\d+)?\s*(?<zone>Z|z|[+-]\d{2}:?\d{2})?)?$"
@@ -139,6 +139,8 @@ class Cleaner:
                 [tag if token else None for token, tag in zip(tokens, tags, strict=True)] if refused else tags,
                 encoded.indices,
             )
+        if field.derived:
+            extra[field.derived] = _take(self.memory.wholes(kind, values), encoded.indices)
         if field.name == "id_number":
             canonicals = [self._canonical_id(raw) for raw in values]
             extra["birth_year"] = _take([birth_year(c) if c else None for c in canonicals], encoded.indices, pa.int64())
@@ -248,7 +250,10 @@ def _odd_together(source: Source, columns: dict[str, pl.Series]) -> list[tuple[s
 
 
 def row_schema(source: Source) -> pa.Schema:
-    """Return the columns of typed rows: the contract's, phone kinds beside phones, and where the row came from."""
+    """Return the columns of typed rows: the contract's, those derived beside them, and where the row came from.
+
+    Derived, and no part of what the row says: phone kinds, `address_house`, `imei_batch`, `birth_year`.
+    """
     types: dict[str, pa.DataType] = {
         "timestamp": pa.timestamp("us", "UTC"), "cny": pa.float64(), "float": pa.float64(),
         "int": pa.int64(), "bool": pa.bool_(),
@@ -258,6 +263,8 @@ def row_schema(source: Source) -> pa.Schema:
         columns.append((field.name, types.get(field.type, pa.string())))
         if field.tagged:
             columns.append((f"{field.name}_kind", pa.string()))
+        if field.derived:
+            columns.append((field.derived, pa.string()))
         if field.name == "id_number":
             columns.append(("birth_year", pa.int64()))
     columns += [("op", pa.string()), ("delivered_on", pa.date32()), ("source_file", pa.string()), ("line", pa.int64())]
@@ -372,5 +379,5 @@ def _unknown_relation(rows: pl.DataFrame, deletes: pl.Series) -> pl.Series:
         if delete or (name, src, dst) in EDGE_BY_ENDS:
             codes.append(None)
         else:
-            codes.append("wrong_ends" if name in RELATIONSHIPS else "unknown_relation")
+            codes.append("wrong_ends" if name in LANDED_RELATIONSHIPS else "unknown_relation")
     return pl.Series(codes, dtype=pl.String)

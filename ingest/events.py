@@ -21,7 +21,10 @@ Raw = Callable[[str], DataFrame]
 
 
 def _rows(raw: Raw, source: str) -> DataFrame:
-    return raw(source).where(F.col("op") == "upsert").withColumn("at", F.col(SOURCES[source].event_at))
+    """Return the rows that say something; a derived column is null where the lake's rows are older than it."""
+    rows = raw(source).where(F.col("op") == "upsert").withColumn("at", F.col(SOURCES[source].event_at))
+    derived = {field.derived for field in SOURCES[source].fields if field.derived} - set(rows.columns)
+    return rows.withColumns({name: F.lit(None).cast("string") for name in sorted(derived)})
 
 
 def _link(rows: DataFrame, src: str | Column, dst: str | Column, **values: Column) -> DataFrame:
@@ -119,7 +122,10 @@ def _called(raw: Raw) -> DataFrame:
 
 
 def _lives_at(raw: Raw) -> DataFrame:
-    return _link(_rows(raw, "applications"), "applicant_id", "address")
+    """The address given and the house it lies in: rooms of one house meet in the second."""
+    rows = _rows(raw, "applications")
+    places = F.array_distinct(F.array_compact(F.array("address", "address_house")))
+    return _link(rows.withColumn("place", F.explode(places)), "applicant_id", "place")
 
 
 def _works_at(raw: Raw) -> DataFrame:
@@ -202,12 +208,11 @@ def _own(rows: DataFrame, id_column: str, exists: bool, **values: Column) -> Dat
     )
 
 
-def _once(rows: DataFrame, id_column: str, value: Column, name: str) -> DataFrame:
-    """A property that the id itself decides: its first mention is enough."""
-    said = rows.select(F.col(id_column).alias("id"), value.alias(name), "at", "delivered_on").where(
-        F.col("id").isNotNull() & F.col(name).isNotNull()
-    )
-    first = said.groupBy("id", name).agg(F.min("at").alias("at"), F.min("delivered_on").alias("delivered_on"))
+def _once(rows: DataFrame, id_column: str, **values: Column) -> DataFrame:
+    """Properties that the id itself decides: their first mention is enough."""
+    said = rows.select(F.col(id_column).alias("id"), "at", "delivered_on", *(v.alias(n) for n, v in values.items()))
+    said = said.where(F.col("id").isNotNull()).dropna("all", subset=list(values))
+    first = said.groupBy("id", *values).agg(F.min("at").alias("at"), F.min("delivered_on").alias("delivered_on"))
     return first.withColumn("ended_on", F.lit(None).cast("date")).withColumn("exists", F.lit(False))
 
 
@@ -242,7 +247,7 @@ _PHONE_COLUMNS = {
 def _phones(raw: Raw) -> DataFrame:
     """Kinds other than mobile, which is what a number without a kind is, and the carriers reported."""
     kinds = [
-        _once(_rows(raw, source), column, F.when(F.col(f"{column}_kind") != "mobile", F.col(f"{column}_kind")), "kind")
+        _once(_rows(raw, source), column, kind=F.when(F.col(f"{column}_kind") != "mobile", F.col(f"{column}_kind")))
         for source, columns in _PHONE_COLUMNS.items()
         for column in columns
     ]
@@ -252,17 +257,24 @@ def _phones(raw: Raw) -> DataFrame:
 def _devices(raw: Raw) -> DataFrame:
     rows = _rows(raw, "devices")
     named = _own(rows, "device_id", False, os=F.col("os"), model=F.col("model"))
+    apps = [_once(_rows(raw, source), "device_id", kind=F.lit("app")) for source in ("applications", "devices")]
     handsets = [
-        _once(_rows(raw, source), column, F.lit(kind), "kind")
-        for source in ("applications", "devices")
-        for column, kind in (("device_id", "app"), ("imei", "imei"))
+        _once(_rows(raw, source), "imei", kind=F.lit("imei"), batch=F.col("imei_batch"))
+        for source in ("applications", "devices", "phones")
     ]
-    return _all(named, *handsets)
+    return _all(named, *apps, *handsets)
+
+
+def _addresses(raw: Raw) -> DataFrame:
+    """Rooms apart from houses; an address with no room in it is its own house."""
+    rows = _rows(raw, "applications").where(F.col("address_house").isNotNull())
+    room = F.when(F.col("address") == F.col("address_house"), F.lit("house")).otherwise(F.lit("unit"))
+    return _all(_once(rows, "address", kind=room), _once(rows, "address_house", kind=F.lit("house")))
 
 
 def _networks(raw: Raw) -> DataFrame:
     kinds = [
-        _once(_rows(raw, source), column, F.lit(kind), "kind")
+        _once(_rows(raw, source), column, kind=F.lit(kind))
         for source in ("applications", "devices")
         for column, kind in (("ip", "ip"), ("wifi_bssid", "wifi"))
     ]
@@ -274,7 +286,8 @@ _NODE_ROWS: dict[str, tuple[Callable[[Raw], DataFrame], tuple[str, ...]]] = {
     "application": (_applications, ("applications",)),
     "loan": (_loans, ("loans",)),
     "phone": (_phones, ("applications", "phones", "contacts", "calls")),
-    "device": (_devices, ("applications", "devices")),
+    "device": (_devices, ("applications", "devices", "phones")),
+    "address": (_addresses, ("applications",)),
     "network": (_networks, ("applications", "devices")),
 }
 

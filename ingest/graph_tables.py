@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from graph import as_of
 from graph.lake import Lake, has_table, row_count
-from graph.schema import EDGES, NODES, TABLES, EdgeType, NodeType
+from graph.schema import LANDED_EDGES, LANDED_NODES, TABLES, EdgeType, NodeType
 from ingest.events import Raw, applicants, edge_events, edge_sources, node_events, node_sources
 from ingest.raw import raw_schema
 from ingest.sources import SOURCES
@@ -31,7 +31,9 @@ def raw_reader(spark: SparkSession, lake: Lake) -> Raw:
 
 
 def build(spark: SparkSession, lake: Lake, at: datetime, touched: set[str]) -> dict[str, int]:
-    """Bring every graph table to what was known at `at`; return the rows of each table of the graph.
+    """Bring every landed graph table to what was known at `at`; return the rows of each table of the graph.
+
+    Derived tables stay as they are, and make no nodes: a person is there for what was delivered, not for a ring.
 
     Args:
         touched: sources with new rows; tables that none of them feeds are left as they are.
@@ -57,7 +59,7 @@ def build(spark: SparkSession, lake: Lake, at: datetime, touched: set[str]) -> d
             _write(own_rows, lake, f"{node.table}_events", partitioned=True)
         ends = [
             _edge_table(spark, lake, edge).select(F.col(end).alias("id"), "first_seen_at", "last_seen_at")
-            for edge in EDGES
+            for edge in LANDED_EDGES
             if as_of.exists(lake, edge.table)
             for end, label in (("src", edge.src), ("dst", edge.dst))
             if label == node.label
@@ -65,9 +67,9 @@ def build(spark: SparkSession, lake: Lake, at: datetime, touched: set[str]) -> d
         own = as_of.own_rows(spark, lake, node, at)
         _write(as_of.fold_nodes(own, as_of.union(spark, ends), node), lake, node.table)
 
-    edges = [edge for edge in EDGES if fed(edge)]
+    edges = [edge for edge in LANDED_EDGES if fed(edge)]
     labels = {label for edge in edges for label in (edge.src, edge.dst)}
-    nodes = [node for node in NODES if node.label in labels or set(node_sources(node)) & touched]
+    nodes = [node for node in LANDED_NODES if node.label in labels or set(node_sources(node)) & touched]
     # Small tables wait more for Delta's commits than for work: several at a time, one Spark job each.
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(make_edges, edges))
@@ -90,7 +92,8 @@ def _edge_table(spark: SparkSession, lake: Lake, edge: EdgeType) -> DataFrame:
 
 
 def _write(rows: DataFrame, lake: Lake, table: str, partitioned: bool = False) -> None:
-    writer = rows.write.format("delta").mode("overwrite")
+    # A newer version of this program may add a column: the table is written whole, so its schema is too.
+    writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     if partitioned:
         writer = writer.partitionBy("delivered_on")
     writer.save(str(lake.graph(table)))

@@ -106,8 +106,18 @@ def _load(spark: SparkSession, path: Path) -> DataFrame:
     return spark.read.format("delta").load(str(path))
 
 
+def _whole(rows: DataFrame, source: Source) -> DataFrame:
+    """Give rows of a lake that is older than a derived column that column, as null: what a row says has not changed."""
+    wanted = raw_schema(source)
+    return rows.select(
+        *(F.col(f.name) if f.name in rows.columns else F.lit(None).cast(f.dataType).alias(f.name) for f in wanted)
+    )
+
+
 def _append(rows: DataFrame, path: Path) -> None:
-    rows.write.format("delta").mode("append").partitionBy("delivered_on").save(str(path))
+    # New columns, as of a newer version of this program, widen the table; older rows hold null there.
+    table = rows.write.format("delta").mode("append").option("mergeSchema", "true")
+    table.partitionBy("delivered_on").save(str(path))
 
 
 def _merge_rows(spark: SparkSession, lake: Lake, source: Source, staged: DataFrame, counts: MergeCounts) -> None:
@@ -157,7 +167,7 @@ def _merge_versions(
     """Sources with a key, or with deletes: rebuild the versions of every key that the delivery touches."""
     path = lake.raw(source.name)
     staged = staged.withColumn("ended_on", F.lit(None).cast("date")).withColumn("fresh", F.lit(True))
-    known = _load(spark, path) if has_table(path) else spark.createDataFrame([], raw_schema(source))
+    known = _whole(_load(spark, path), source) if has_table(path) else spark.createDataFrame([], raw_schema(source))
     known = known.withColumn("fresh", F.lit(False))
     staged = staged.select(*known.columns)
     staged = _resolved_deletes(source, staged, known).persist()
@@ -197,6 +207,7 @@ def _merge_versions(
         values = {name: f"new.{name}" for name in _ordered(fresh, source).columns}
         (
             target.merge(rows.drop("fresh").alias("new"), same)
+            .withSchemaEvolution()
             .whenMatchedUpdate("NOT (old.ended_on <=> new.ended_on)", {"ended_on": "new.ended_on"})
             .whenNotMatchedInsert(values=values)
             .execute()

@@ -20,6 +20,9 @@ RELATIONS = (
 OUTCOMES = ("right_person", "third_person", "refused", "no_answer", "invalid_number")
 
 
+_WHOLES: dict[Kind | None, str] = {Kind.ADDRESS: "house", Kind.IMEI: "batch"}
+
+
 @dataclass(frozen=True)
 class Field:
     """One column of a source. A bad value of a required field quarantines the row, of another is set aside."""
@@ -36,6 +39,11 @@ class Field:
     def tagged(self) -> bool:
         """Whether `<name>_kind` stands beside the token (phones: mobile, landline, service, foreign)."""
         return self.kind is Kind.PHONE
+
+    @property
+    def derived(self) -> str | None:
+        """Column beside the token for the token of what the value is part of: an address's house, an IMEI's batch."""
+        return f"{self.name}_{_WHOLES[self.kind]}" if self.kind in _WHOLES else None
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ and a mainland mobile, the common case, is recognized by one expression over the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import polars as pl
 import pyarrow as pa
 
-from graph.identifiers import Canonical, canonical
+from graph.addresses import house
+from graph.identifiers import Canonical, canonical, handset_batch
 from graph.tokens import Keys, Kind
 from graph.vault import seal_all
 
@@ -24,6 +26,12 @@ _NEVER_A_NODE = re.compile(
     r"(masked|zero|placeholder|unspecified|loopback|broadcast|multicast|link_local|private)_\w+"
     r"|empty|one_digit|two_numbers"
 )
+
+# What a canonical value is part of, as a value of which kind: tokens of two parts have nothing in common.
+_WHOLES: dict[Kind, tuple[Kind, Callable[[str], str | None]]] = {
+    Kind.ADDRESS: (Kind.ADDRESS, house),
+    Kind.IMEI: (Kind.HANDSET_BATCH, handset_batch),
+}
 
 
 def canonical_forms(kind: Kind, raws: list[str], opaque: bool = False) -> list[Canonical]:
@@ -58,6 +66,7 @@ class TokenMemory:
         self._keys = keys
         self._tokens: dict[tuple[Kind, bool], dict[str, str | None]] = {}
         self._tags: dict[tuple[Kind, bool], dict[str, str]] = {}  # where the tag is not the usual one
+        self._wholes: dict[Kind, dict[str, str | None]] = {kind: {} for kind in _WHOLES}
         self._vault: dict[str, str] = {}
 
     def look_up(self, kind: Kind, raws: list[str], opaque: bool = False) -> tuple[list[str | None], list[str]]:
@@ -68,6 +77,8 @@ class TokenMemory:
         if fresh and len(tokens) > CACHE_VALUES:
             tokens.clear()
             tags.clear()
+            if kind in _WHOLES and not opaque:
+                self._wholes[kind].clear()
             fresh = raws
         if kind is Kind.PHONE:
             found = mobiles(fresh)
@@ -83,9 +94,19 @@ class TokenMemory:
                 if form.value is not None and (named is Kind.ROLE) == (form.tag == "role")
             ]
             self._keep(named, [raw for raw, _ in pairs], [value for _, value in pairs], tokens)
+        if kind in _WHOLES and not opaque:
+            of, whole = _WHOLES[kind]
+            parts = [(raw, whole(form.value)) for raw, form in zip(fresh, forms, strict=True) if form.value is not None]
+            named_parts = [(raw, value) for raw, value in parts if value is not None]
+            self._keep(of, [raw for raw, _ in named_parts], [value for _, value in named_parts], self._wholes[kind])
         tokens.update((raw, None) for raw, form in zip(fresh, forms, strict=True) if form.value is None)
         tags.update((raw, form.tag) for raw, form in zip(fresh, forms, strict=True) if form.tag != usual)
         return [tokens[raw] for raw in raws], [tags.get(raw, usual) for raw in raws]
+
+    def wholes(self, kind: Kind, raws: list[str]) -> list[str | None]:
+        """Return for each value that `look_up` has just seen the token of its house or batch, None without a token."""
+        tokens = self._wholes[kind]
+        return [tokens.get(raw) for raw in raws]
 
     def _keep(self, kind: Kind, raws: list[str], values: list[str], tokens: dict[str, str | None]) -> None:
         made = self._keys.tokens(kind, values)

@@ -9,7 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stdnum.cn import ric
 
-from graph.identifiers import MAX_LENGTH, Canonical, birth_year, canonical, gender, phone_by_library
+from graph.identifiers import (
+    MAX_LENGTH,
+    Canonical,
+    birth_year,
+    canonical,
+    gender,
+    handset_batch,
+    phone_by_library,
+)
 from graph.tokens import Kind
 
 ID_18 = "11010519491231002X"
@@ -123,6 +131,9 @@ def test_birth_year_and_gender_are_read_from_the_id_number() -> None:
         (Kind.IMEI, "00000000000000", None, "zero_imei"),
         (Kind.IMEI, "35417803", None, "tac_only"),
         (Kind.IMEI, "354178036859789/354178036859797", None, "two_numbers"),
+        (Kind.HANDSET_BATCH, "35 417803 685", "35417803685", "handset_batch"),
+        (Kind.HANDSET_BATCH, "35417803", None, "bad_length"),
+        (Kind.HANDSET_BATCH, "00000000000", None, "one_digit"),
         (Kind.ICCID, "89860012345678901234", "89860012345678901234", "iccid"),
         (Kind.ICCID, "8986 0012 3456 7890 123", "8986001234567890123", "iccid"),
         (Kind.ICCID, "8986001234567890123F", None, "letters"),
@@ -169,6 +180,12 @@ def test_birth_year_and_gender_are_read_from_the_id_number() -> None:
 )
 def test_other_values_have_one_form_or_a_reason(kind: Kind, raw: str, value: str | None, tag: str) -> None:
     assert canonical(kind, raw) == Canonical(value, tag)
+
+
+def test_handsets_of_one_thousand_of_a_model_are_one_batch() -> None:
+    imeis = [canonical(Kind.IMEI, f"35417803{serial:06}").value or "" for serial in (685_000, 685_999, 686_000)]
+    assert [handset_batch(imei) for imei in imeis] == ["35417803685", "35417803685", "35417803686"]
+    assert handset_batch(canonical(Kind.IMEI, "00000000000123").value or "") is None
 
 
 VALUES = st.one_of(

@@ -210,6 +210,15 @@ def test_no_plain_value_of_a_personal_column_is_left_in_the_rows() -> None:
     assert not [value for value in plain.values() if value in text]
 
 
+def test_house_and_batch_stand_beside_address_and_imei() -> None:
+    row = one("applications", address="北京市建国路1号2单元301", imei="490154203237518")
+    assert row["address_house"] == one("applications", address="北京市建国路1号")["address"] != row["address"]
+    for source in ("applications", "devices", "phones"):
+        assert one(source, imei="49-015420-323751")["imei_batch"] == row["imei_batch"]
+    assert one("applications")["address_house"] is None
+    assert noted("devices", imei="490154203237519")[2]["imei_batch"] is None
+
+
 def test_gender_and_year_of_birth_come_from_the_id_number_before_what_is_said() -> None:
     row = one("applications", id_number="11010519491231002X", gender="男")
     assert (row["gender"], row["birth_year"]) == ("female", 1949)
@@ -247,6 +256,8 @@ def test_each_row_leaves_once_accepted_or_refused() -> None:
         ({"relation": "OWES"}, "relation", "unknown_relation"),
         ({"to_kind": "Phone", "to_id": "13800138000"}, "relation", "wrong_ends"),
         ({"to_id": "138****0000"}, "to_id", "masked_account"),
+        ({"to_kind": "Ring", "to_id": "ring_1"}, "to_kind", "unknown_kind"),  # derived: no file may say it
+        ({"relation": "MEMBER_OF"}, "relation", "unknown_relation"),
     ],
 )
 def test_a_relation_that_the_graph_does_not_know_is_refused(change: dict[str, str], column: str, reason: str) -> None:

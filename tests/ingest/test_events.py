@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from graph.identifiers import canonical
-from graph.schema import EDGES, NODES, Label
+from graph.schema import LANDED_EDGES, LANDED_NODES, Label
 from graph.tokens import LABEL_KIND, Keys, Kind
 from ingest.cleaning import row_schema
 from ingest.events import applicants, edge_events, node_events
@@ -36,7 +36,7 @@ LANDING = {
     "applications": (
         "application_id,applicant_id,id_number,gender,phone,device_id,imei,iccid,ip,wifi_bssid,address,employer,"
         "employer_phone,bank_card,channel,amount_cny,applied_at",
-        f"ap1,a1,{ID},,13800138000,handset-1,{HANDSET},{SIM},203.0.113.5,a4:5e:60:11:22:33,北京市朝阳区建国路1号,"
+        f"ap1,a1,{ID},,13800138000,handset-1,{HANDSET},{SIM},203.0.113.5,a4:5e:60:11:22:33,北京市朝阳区建国路1号2单元301,"
         "某某科技有限公司,01065551234,6222021234567890128,agent-7,5000,2024-06-01T08:00:00Z",
         f"ap2,a2,,,138****0000,,{NO_HANDSET},,127.0.0.1,,,,,,,,2024-06-01T09:00:00Z",
     ),
@@ -80,7 +80,7 @@ LANDING = {
         "from_kind,from_id,relation,to_kind,to_id,at,amount_cny,score",
         *(
             f"{e.src},{ENDS[e.src][0]},{e.relationship},{e.dst},{ENDS[e.dst][1]},2024-06-01T12:00:00Z,250,0.5"
-            for e in EDGES
+            for e in LANDED_EDGES
         ),
     ),
 }  # fmt: skip
@@ -115,7 +115,7 @@ class Built:
 
     def links(self, table: str) -> Counter[tuple[str, str]]:
         """Events by their ends, without the one that `relations` brought."""
-        edge = next(e for e in EDGES if e.table == table)
+        edge = next(e for e in LANDED_EDGES if e.table == table)
         found = Counter((row["src"], row["dst"]) for row in self.edges[table])
         found.subtract([(self.related(edge.src, 0), self.related(edge.dst, 1))])
         return +found
@@ -146,15 +146,15 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
             return rows.withColumn("ended_on", F.lit(None).cast("date"))
         return rows.withColumn("ended_on", F.when(F.col("application_id") == "ap3", F.lit(ENDED)))
 
-    parts = [told(edge_events(raw, edge), edge.table, ("src", "dst")) for edge in EDGES]
-    for node in NODES:
+    parts = [told(edge_events(raw, edge), edge.table, ("src", "dst")) for edge in LANDED_EDGES]
+    for node in LANDED_NODES:
         events = node_events(raw, node)
         parts += [told(events, node.table, ("id",))] if events is not None else []
     tables: dict[str, list[dict[str, Any]]] = {}
     for row in reduce(lambda a, b: a.unionByName(b), parts).coalesce(2).collect():
         tables.setdefault(row["table"], []).append(json.loads(row["j"])["row"])
     people = {row["applicant_id"]: (row["person_id"], row["delivered_on"]) for row in applicants(raw).collect()}
-    edge_tables = {edge.table for edge in EDGES}
+    edge_tables = {edge.table for edge in LANDED_EDGES}
     return Built(
         keys,
         {name: rows for name, rows in tables.items() if name in edge_tables},
@@ -169,7 +169,7 @@ def _typed(source: str) -> Any:
 
 
 def test_every_kind_of_relation_brings_its_edge_with_amount_or_score(built: Built) -> None:
-    for edge in EDGES:
+    for edge in LANDED_EDGES:
         ends = built.related(edge.src, 0), built.related(edge.dst, 1)
         (row,) = (row for row in built.edges[edge.table] if (row["src"], row["dst"]) == ends)
         assert row["delivered_on"] == FIRST.isoformat()
@@ -181,16 +181,14 @@ def test_an_application_and_a_login_bring_the_edges_around_a_person(built: Built
     device, imei = built.token(Kind.DEVICE_ID, "handset-1"), built.token(Kind.IMEI, HANDSET)
     second = built.token(Kind.DEVICE_ID, "handset-2")
     employer = built.token(Kind.COMPANY, "某某科技有限公司")
-    address, card = (
-        built.token(Kind.ADDRESS, "北京市朝阳区建国路1号"),
-        built.token(Kind.BANK_CARD, "6222021234567890128"),
-    )
+    room, house = (built.token(Kind.ADDRESS, "北京市朝阳区建国路1号" + unit) for unit in ("2单元301", ""))
+    card = built.token(Kind.BANK_CARD, "6222021234567890128")
     ip, wifi = built.token(Kind.IP, "203.0.113.5"), built.token(Kind.WIFI, "a4:5e:60:11:22:33")
     assert built.links("person_submitted") == {("a1", "ap1"): 1, ("a2", "ap2"): 1, ("a3", "ap3"): 1}
     assert built.links("company_submitted") == {}
     assert built.links("funded") == {("ap1", "ln1"): 1}
     assert built.links("uses_device") == {("a1", device): 2, ("a1", imei): 2, ("a2", second): 1}
-    assert built.links("lives_at") == {("a1", address): 1}
+    assert built.links("lives_at") == {("a1", room): 1, ("a1", house): 1}
     assert built.links("works_at") == {("a1", employer): 1}
     assert built.links("has_phone") == {(employer, built.tel("01065551234")): 1}
     assert built.links("paid_with") == {("a1", card): 1}
@@ -258,7 +256,9 @@ def test_nodes_of_their_own_and_the_persons_behind_every_applicant(built: Built)
     first = [row for row in built.nodes["person"] if row["id"] == "a1" and row.get("birth_year")]
     assert [(row["birth_year"], row["gender"]) for row in first] == [(1949, "female")]
     assert {row["id"] for row in built.nodes["person"]} == {"a1", "a2", "a3", "a5", "a6"}
-    related = {end for e in EDGES for label, end in ((e.src, "Person one"), (e.dst, "Person two")) if label == "Person"}
+    related = {
+        end for e in LANDED_EDGES for label, end in ((e.src, "Person one"), (e.dst, "Person two")) if label == "Person"
+    }
     assert set(built.applicants) == {"a1", "a2", "a3", "a5", "a6"} | related
     assert built.applicants["a3"] == ("per_a3", SECOND)
     devices = {row["id"]: row.get("kind") for row in built.nodes["device"] if row.get("kind")}
@@ -266,4 +266,8 @@ def test_nodes_of_their_own_and_the_persons_behind_every_applicant(built: Built)
     assert Counter(kind for _, kind in {(row["id"], row["kind"]) for row in built.nodes["network"]}) == {
         "ip": 1, "wifi": 1,
     }  # fmt: skip
+    batch = {row["id"]: row["batch"] for row in built.nodes["device"] if row.get("batch")}
+    assert batch == {built.token(Kind.IMEI, HANDSET): built.token(Kind.HANDSET_BATCH, HANDSET[:11])}
+    room, house = (built.token(Kind.ADDRESS, "北京市朝阳区建国路1号" + unit) for unit in ("2单元301", ""))
+    assert {(row["id"], row["kind"]) for row in built.nodes["address"]} == {(room, "unit"), (house, "house")}
     assert datetime.now(UTC).date() > SECOND  # none of the events above lies in the future

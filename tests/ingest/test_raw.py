@@ -17,7 +17,10 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from graph.lake import Lake
+from graph.schema import EDGE_BY_TABLE
 from graph.tokens import Keys
+from ingest.events import edge_events
+from ingest.graph_tables import raw_reader
 from ingest.mapping import Mapping
 from ingest.run import FileReport, ingest
 
@@ -304,3 +307,35 @@ def test_two_entries_of_a_mapping_for_one_file_are_counted_apart_and_an_early_de
     lender.deliver(DAYS[1], "book.csv", "who,whom,account,op", ["b,c,62220000,"])
     night = lender.night(DAYS[1])
     assert [counts(report) for report in night.values()] == [(1, 1, 0, 0), (1, 1, 0, 0)]
+
+
+def test_a_lake_older_than_a_derived_column_is_widened_and_its_rows_stay_what_they_were(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    lender = Lender(tmp_path, lambda: spark)
+    applications, devices = "application_id,applicant_id,address,applied_at", "device_id,applicant_id,imei,event_at"
+    same = "ap1,a1,北京市建国路1号301,2024-05-30"
+    lender.deliver(DAYS[0], "applications.csv", applications, [same, "ap2,a2,北京市建国路2号301,2024-05-30"])
+    lender.deliver(DAYS[0], "devices.csv", devices, ["d1,a1,35417803685978,2024-05-30"])
+    lender.night(DAYS[0])
+    for source, column in (("applications", "address_house"), ("devices", "imei_batch")):
+        path = str(lender.lake.raw(source))
+        older = spark.read.format("delta").load(path).drop(column, "imei_batch")
+        rewrite = older.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+        rewrite.partitionBy("delivered_on").save(path)
+    lives_at = edge_events(raw_reader(spark, lender.lake), EDGE_BY_TABLE["lives_at"])
+    assert lives_at.count() == 2  # no houses yet
+    lender.deliver(DAYS[1], "applications.csv", applications, [same, "ap2,a2,北京市建国路3号301,2024-05-30"])
+    lender.deliver(
+        DAYS[1], "devices.csv", devices, ["d1,a1,35417803685978,2024-05-30", "d2,a2,35417803685979,2024-05-31"]
+    )
+    night = lender.night(DAYS[1])
+    assert [counts(report) for report in night.values()] == [(2, 1, 1, 0), (2, 1, 1, 0)]
+    told = {(row["application_id"], row["delivered_on"]): row for row in lender.raw("applications")}
+    assert [(row["ended_on"], row["address_house"] is None) for _, row in sorted(told.items())] == [
+        (None, True), (DAYS[1], True), (None, False),
+    ]  # fmt: skip
+    assert {row["applicant_id"]: row["imei_batch"] is None for row in lender.raw("devices")} == {
+        "a1": True,
+        "a2": False,
+    }

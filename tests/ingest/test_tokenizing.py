@@ -42,3 +42,31 @@ def test_another_systems_id_is_taken_as_it_is_but_a_masked_number_never():
     assert memory.look_up(Kind.PHONE, ["pn-12"]) == ([None], ["not_a_phone"])
     assert memory.look_up(Kind.PHONE, ["pn-12"], opaque=True)[0][0].startswith("tel_")
     assert memory.look_up(Kind.PHONE, ["138****0000"], opaque=True) == ([None], ["masked_phone"])
+
+
+def test_rooms_of_one_house_and_handsets_of_one_batch_meet_in_a_second_token():
+    memory = TokenMemory(KEYS)
+    rooms = ["上海市世纪大道100号3栋201室", "上海市世纪大道100号 302室", "上海市世纪大道100号", "上海市***"]
+    tokens, _ = memory.look_up(Kind.ADDRESS, rooms)
+    assert len(set(tokens)) == 4
+    assert memory.wholes(Kind.ADDRESS, rooms) == [tokens[2]] * 3 + [None]
+    handsets = ["35417803685978", "35417803685979", "35417803685978-9", "35417803700000", "000000000000000"]
+    tokens, _ = memory.look_up(Kind.IMEI, handsets)
+    batches = memory.wholes(Kind.IMEI, handsets)
+    assert batches[:3] == [KEYS.token(Kind.HANDSET_BATCH, "35417803685")] * 3
+    assert (batches[3] != batches[0], batches[4]) == (True, None)
+    assert {*batches} - {None} <= {*memory.vault_rows()["token"].to_pylist()}
+    memory.vault_written()
+    memory.look_up(Kind.ADDRESS, rooms)
+    assert memory.wholes(Kind.IMEI, handsets) == batches
+    assert memory.vault_rows().num_rows == 0
+
+
+def test_a_memory_that_is_full_forgets_tokens_and_what_they_are_part_of_together(monkeypatch):
+    monkeypatch.setattr("ingest.tokenizing.CACHE_VALUES", 1)
+    memory = TokenMemory(KEYS)
+    for floor in range(4):
+        rooms = [f"上海市世纪大道100号{floor}层{room}室" for room in range(2)]
+        memory.look_up(Kind.ADDRESS, rooms)
+        memory.look_up(Kind.ADDRESS, rooms, opaque=True)
+        assert memory.wholes(Kind.ADDRESS, rooms) == [KEYS.token(Kind.ADDRESS, "上海市世纪大道100号")] * 2
