@@ -7,7 +7,7 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format nightly server-start server-stop lock clean bench-ingest bench-graph needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test check format nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,8 +38,14 @@ server-start: .venv/.spark ## start the local Neo4j
 server-stop: .venv/.spark ## stop the local Neo4j
 	@$(BIN)/python -m graph server stop
 
+bench-rings: .venv/.dev ## measure rings against the truth of three synthetic worlds (about 30 minutes)
+	$(BIN)/python -m benchmarks.rings
+
 bench-ingest: .venv/.dev ## measure ingest, both loads and queries at 10⁶ and 10⁷ edges (about 30 minutes)
 	$(BIN)/python -m benchmarks.ingest
+
+bench-algorithms: .venv/.dev ## measure components and communities at 10⁶ to 10⁸ edges beside other engines (about 30 minutes)
+	$(BIN)/python -m benchmarks.algorithms all
 
 lock: .venv/.uv ## resolve requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra algorithms --extra notebooks --extra bench --extra dev -o requirements/dev.txt

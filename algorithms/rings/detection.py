@@ -1,0 +1,104 @@
+"""One snapshot to rings: candidate groups, their scores, what is left of a ring without one of its nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from algorithms.rings import conduct, merging, scoring
+from algorithms.rings.groups import Groups, binder, candidate_groups, indexed
+from algorithms.rings.merging import Ring
+from algorithms.rings.rules import Rules
+from algorithms.rings.snapshot import Tables
+
+TRIED = 3  # things of a ring without which its score is told
+
+
+@dataclass
+class Detection:
+    """What was found in a snapshot. `people`: one row a person, `person` its number; rings: most certain first."""
+
+    people: pl.DataFrame
+    stars: pl.DataFrame
+    ties: pl.DataFrame
+    books: pl.DataFrame
+    hubs: pl.DataFrame
+    rules: Rules
+    groups: Groups
+    scored: pl.DataFrame
+    usual: scoring.Reference
+    rings: list[Ring]
+    societies: NDArray[np.uint32]
+
+    def score(self, logit: float) -> float:
+        """Return a score in [0, 1] from ln(odds)."""
+        return float(1 / (1 + np.exp(-logit / self.rules.temperature)))
+
+    def without(self, ring: Ring) -> dict[tuple[str, ...], float]:
+        """Return for what carries a ring the score of what is left when it is away; up to `TRIED` of them.
+
+        The ring's persons are looked at again as if the nodes did not exist: groups, figures and rules, held against
+        the same reference. Names of one thing go together: a handset's app id, IMEI and batch, an employer and its
+        number. 0 where no rule holds for half of the persons any more.
+        """
+        who = pl.DataFrame({"person": sorted(ring.members)}, schema={"person": pl.UInt32}).with_row_index("local")
+        people = who.join(self.people, on="person", how="left").drop("person").rename({"local": "person"})
+
+        def local(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+            for column in columns:
+                rows = rows.join(who.rename({"person": column}), on=column).drop(column).rename({"local": column})
+            return rows
+
+        ties, books, stars = local(self.ties, "src", "dst"), local(self.books, "person"), local(self.stars, "person")
+        rest = {}
+        for nodes in _names_of_one_thing(ring, stars)[:TRIED]:
+            left = stars.filter(~pl.col("node").is_in(list(nodes)))
+            found, _ = candidate_groups(left, ties, books, people)
+            rows = scoring.scored_groups(found, people, left, ties, self.hubs, self.rules, self.usual)
+            holds = rows.filter(pl.col("structure").is_not_null() & (pl.col("persons") >= len(who) / 2))
+            best = holds["logit"].max()
+            rest[nodes] = self.score(float(best)) if isinstance(best, float) else 0.0
+        return rest
+
+
+_FAMILY = {"sim": "device", "handset_batch": "device", "employer_phone": "employer"}
+
+
+def _names_of_one_thing(ring: Ring, stars: pl.DataFrame) -> list[tuple[str, ...]]:
+    """Return the nodes that show the ring, best first, each with those of its family that the same persons touch."""
+    beside = stars.filter(pl.col("view") != "contact").select(
+        "node", "person", family=pl.col("view").replace(_FAMILY)
+    ).unique().group_by("node", "family").agg(pl.col("person").sort())  # fmt: skip
+    by_set: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    of_node: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for node, family, persons in beside.sort("node", "family").iter_rows():
+        key = (str(family), tuple(persons))
+        by_set.setdefault(key, []).append(str(node))
+        of_node[str(node)] = key
+    named = [node for g in ring.groups if (node := binder(g["view"], str(g["node"])))]
+    return list(dict.fromkeys(tuple(by_set[of_node[node]]) for node in named if node in of_node))
+
+
+def detect(tables: Tables, hubs: pl.DataFrame, rules: Rules, societies: pl.DataFrame | None = None) -> Detection:
+    """Return the rings of a snapshot.
+
+    Args:
+        hubs: node, hub_kind: nodes that an honest reason explains.
+        societies: person_id, society of the night before: where the search for communities starts.
+    """
+    people = conduct.persons(tables).with_row_index("person")
+    stars, ties, books = indexed(tables, people)
+    stars = scoring.with_node_figures(stars, people)
+    initial = None
+    if societies is not None and len(societies):
+        known = people.select("person_id").join(societies, on="person_id", how="left")["society"]
+        fresh = pl.Series(np.arange(len(people), dtype=np.int64) + (known.max() or 0) + 1)  # type: ignore[operator]
+        initial = known.cast(pl.Int64).fill_null(fresh).to_numpy().astype(np.uint32)
+    groups, labels = candidate_groups(stars, ties, books, people, initial)
+    usual = scoring.reference(groups, people, stars)
+    scored = scoring.scored_groups(groups, people, stars, ties, hubs, rules, usual)
+    rings = merging.rings(scored, groups, people, usual.rates)
+    return Detection(people, stars, ties, books, hubs, rules, groups, scored, usual, rings, labels)
