@@ -1,4 +1,4 @@
-"""What an operator may choose for a night; apart, so that `--help` waits for no Spark."""
+"""What an operator may choose for a night and for an export; apart, so that `--help` waits for nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,3 +12,23 @@ class LoadHow(StrEnum):
     FULL = "full"
     INCREMENTAL = "incremental"
     NONE = "none"
+
+
+class ExportTable(StrEnum):
+    """The tables that can be taken out of the lake."""
+
+    RINGS = "rings"
+    RING_MEMBERS = "ring_members"
+    APPLICANT_SCORES = "applicant_scores"
+    LEADS = "leads"
+    APPLICANT_PERSON = "applicant_person"
+    HUBS = "hubs"
+    NIGHT_REPORT = "night_report"
+
+
+class ExportFormat(StrEnum):
+    """How an exported table is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"

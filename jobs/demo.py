@@ -16,18 +16,19 @@ from graph.spark import SparkOnDemand
 from ingest.mapping import Mapping
 from ingest.synthetic import write_world
 from jobs.ledger import Ledger
-from jobs.nightly import Night, run_night
+from jobs.night import Night
+from jobs.nightly import run_night
 from jobs.summary import summary
 
 APPLICANTS, NIGHTS, SEED = 2_000, 2, 7
 
-# Two persons on one handset, the busiest handset first: what an analyst would pull at.
-_SHARED_HANDSET = """
-MATCH (device:Device)<-[:USES_DEVICE]-(person:Person)
-WITH device, count(person) AS persons ORDER BY persons DESC, device.id LIMIT 1
-RETURN device.id AS id, persons
+# The surest ring and two of its persons: what an analyst would begin with.
+_SUREST_RING = """
+MATCH (ring:Ring)<-[:MEMBER_OF]-(person:Person)
+WITH ring, person ORDER BY ring.score DESC, ring.id, person.id
+WITH ring, collect(person.id) AS persons ORDER BY ring.score DESC, ring.id LIMIT 1
+RETURN ring.id AS id, ring.typology AS typology, persons
 """
-_TWO_ON_IT = "MATCH (:Device {id: $id})<-[:USES_DEVICE]-(p:Person) RETURN p.id AS id ORDER BY id LIMIT 2"
 _BUSY_PHONE = """
 MATCH (phone:Phone)<-[:USES_PHONE]-(:Person) WITH DISTINCT phone
 RETURN phone.id AS id ORDER BY COUNT { (phone)-[:CALLED]-() } DESC, id LIMIT 1
@@ -66,17 +67,18 @@ def demo(console: Console, folder: Path = Path(".local/demo")) -> None:
 
 
 def _pointers(driver: Driver, landing: Path, day: date, lake: Lake) -> str:
-    device = driver.execute_query(_SHARED_HANDSET).records[0]
-    people = [row["id"] for row in driver.execute_query(_TWO_ON_IT, id=device["id"]).records]
+    ring = driver.execute_query(_SUREST_RING).records[0]
+    people = ring["persons"]
     phone = driver.execute_query(_BUSY_PHONE).records[0]["id"]
     python = ".venv/bin/python"
     return f"""
 The graph is in Neo4j at bolt://127.0.0.1:{Neo4jSettings().port} (user neo4j, password in .local/neo4j/password).
 
 Three things to look at:
-  1. A handset that {device["persons"]} persons applied on, and who they are:
-     {python} -m graph show {device["id"]}
-  2. How two of them are linked:
+  1. The rings of the night, and why the surest one ({ring["typology"]}, {len(people)} persons) is one:
+     {python} -m graph rings
+     {python} -m graph show ring:{ring["id"]}
+  2. How two of its persons are linked:
      {python} -m graph path person:{people[0]} person:{people[-1]}
   3. The calls around a busy number, newest first:
      {python} -m graph show {phone} --type CALLED

@@ -1,4 +1,6 @@
-"""The night: ingest → graph → load → report in one Spark session, each stage recorded, resumed and repeated safely.
+"""The night in one Spark session, each stage recorded, resumed and repeated safely.
+
+ingest → graph → hubs → rings → features → drift → load → report.
 
 A stage begins by writing down the version of every Delta table it may change. If it is cut off, the next run puts
 the tables back to those versions and does the stage anew, so that a night ends whole however often it was killed.
@@ -11,9 +13,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -28,53 +29,18 @@ from graph.lake import Lake, has_table, row_count, version
 from graph.progress import task_bar
 from graph.schema import EDGES
 from graph.server import LocalServer, connect
-from graph.settings import Neo4jSettings
 from ingest import graph_tables
-from ingest.mapping import Mapping
-from ingest.run import IngestReport, ingest
+from ingest.run import ingest
 from ingest.sources import SOURCES
+from jobs import conclusions
 from jobs.choices import LoadHow
 from jobs.ledger import Ledger
+from jobs.night import Night
 
 log = structlog.get_logger()
 
 
 _FULL_ABOVE = 0.05  # of the edges changed: beyond it a new store is faster than writing the difference
-
-
-@dataclass
-class Night:
-    """What one run of a night works with, and what its stages told."""
-
-    day: date
-    landing: Path
-    lake: Lake
-    keys: Path
-    mapping: Mapping
-    neo4j: Neo4jSettings
-    cache: Path
-    how: LoadHow = LoadHow.AUTO
-    run: int = 0
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ingested: IngestReport | None = None
-
-    @property
-    def command(self) -> str:
-        """The command that runs this night, and resumes it where it was cut off."""
-        words = [
-            "python -m jobs nightly run",
-            f"--date {self.day}",
-            f"--landing {self.landing}",
-            f"--lake {self.lake.root}",
-        ]
-        if self.mapping.name != Mapping().name:
-            words.append(f"--mapping {self.mapping.name}")
-        return " ".join(words)
-
-    @property
-    def at(self) -> datetime:
-        """The night sees the whole of its day."""
-        return datetime.combine(self.day + timedelta(days=1), datetime.min.time(), UTC) - timedelta(microseconds=1)
 
 
 Spark = Callable[[], SparkSession]
@@ -206,12 +172,19 @@ REPORT = pa.schema(
     + [("seconds", pa.float64()), ("details", pa.string())]
 )
 
-STAGES: tuple[tuple[str, Stage], ...] = (("ingest", _ingest), ("graph", _graph), ("load", _load), ("report", _report))
+STAGES: tuple[tuple[str, Stage], ...] = (
+    ("ingest", _ingest), ("graph", _graph), ("hubs", conclusions.hubs), ("rings", conclusions.rings),
+    ("features", conclusions.features), ("drift", conclusions.drifted), ("load", _load), ("report", _report),
+)  # fmt: skip
 
 
 SAID = {
     "ingest": "landing files are read, checked and tokenized",
     "graph": "rows are folded into nodes and edges",
+    "hubs": "nodes that many share are told from those that bind a ring",
+    "rings": "rings are found, named and explained",
+    "features": "what was known around each new application",
+    "drift": "the night is compared with those before it",
     "load": "Neo4j gets the graph",
     "report": "the night is written down",
 }
