@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from graph.failures import spoken
+from graph.screen import (
+    add_edge,
+    cell,
+    edge_table,
+    grid,
+    layer_json,
+    print_layer,
+    print_ring,
+    print_rings,
+    ring_json,
+    rings_json,
+)
 
 if TYPE_CHECKING:
-    from graph.answers import Edge, End, Layer
+    from graph.answers import End
     from graph.audit import AuditLog
     from graph.reader import GraphReader
     from graph.settings import PlatformSettings
@@ -31,7 +41,7 @@ app.add_typer(audit, name="audit")
 
 TARGET = (
     "tel:13800138000, dev: imei: sim: ip: wifi: adr: com: crd: acc: with a plain value; a token; "
-    "or person:ID, application:ID, loan:ID, channel:ID"
+    "or person:ID, application:ID, loan:ID, channel:ID, ring:ID"
 )
 Target = Annotated[str, typer.Argument(help=TARGET, show_default=False)]
 Since = Annotated[str | None, typer.Option(help="Only what was seen at or after this date or time (UTC), inclusive.")]
@@ -101,32 +111,6 @@ def _moment(text: str) -> dt.datetime:
     except ValueError:
         raise GraphError("--since needs a date such as 2024-05-01, or a time such as 2024-05-01T08:00:00Z.") from None
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
-
-
-def _cell(value: Any) -> Text:
-    """Return a value as plain text: no markup, no control characters, times in UTC."""
-    if value is None:
-        return Text("")
-    if isinstance(value, dt.datetime):
-        return Text(f"{value:%Y-%m-%d %H:%M:%S}")
-    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    return Text("".join(c if c.isprintable() else "\ufffd" for c in text), overflow="fold")
-
-
-def _details(values: Any) -> str:
-    return " ".join(f"{name}={_cell(value)}" for name, value in values.items() if value is not None)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        number = column in ("count", "events")
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
-    return table
-
-
-def _plain_json(value: Any) -> str:
-    return value.isoformat() if isinstance(value, dt.datetime | dt.date) else str(value)
 
 
 @server.command("start")
@@ -202,12 +186,24 @@ def show(
     after: After = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
-    """Print a node, exact counts by type, and its relationships, newest first."""
+    """Print a node, exact counts by type, and its relationships, newest first; of a ring, its case.
+
+    With --type, --direction, --since or --after a ring is shown as any other node.
+    """
     with _sentences() as console, _reader() as reader:
         from graph.answers import Cursor, NodeMissingError
         from graph.lookup import spelled
 
         end = _resolve(target)
+        if end.label == "Ring" and not (relationship or direction or since or after):
+            ring = reader.ring(end.id, limit)
+            if ring is None:
+                raise NodeMissingError(
+                    f"The graph holds no such ring ({end.id[:40]}). It may be dissolved; `python -m graph rings` lists "
+                    "those there are."
+                )
+            print(ring_json(ring)) if as_json else print_ring(console, ring)
+            return
         layer = reader.layer(
             end.label, end.id, relationship=relationship, direction=direction,  # type: ignore[arg-type]  # checked there
             since=_moment(since) if since else None, limit=limit, after=Cursor.parse(after) if after else None,
@@ -217,9 +213,9 @@ def show(
                 f"The graph holds no such {end.label} ({end.id[:40]}). Check the value, or load its night."
             )
         if as_json:
-            print(_as_json(layer))
+            print(layer_json(layer))
             return
-        _print_layer(console, layer)
+        print_layer(console, layer)
         shown = f"{len(layer.page.rows):,} of {layer.total:,}"
         console.print(f"\n{shown}{f', since {since}' if since else ''}, newest first; times are UTC.")
         if layer.page.next:
@@ -231,46 +227,24 @@ def show(
             )
 
 
-def _print_layer(console: Console, layer: Layer) -> None:
-    node = layer.node
-    console.print(Text.assemble((node.label, "bold"), " ", _cell(node.id), " ", _details(node.properties)))
-    console.print(Text.assemble("seen ", _cell(node.first_seen_at), " to ", _cell(node.last_seen_at), "\n"))
-    counts = _table("relationship", "direction", "label", "count")
-    for count in layer.counts:
-        counts.add_row(count.relationship, count.direction, count.label, _cell(count.count))
-    console.print(counts)
-    console.print()
-    rows = _table("last seen", "relationship", "direction", "label", "id", "first seen", "events", "details")
-    for row in layer.page.rows:
-        rows.add_row(
-            _cell(row.last_seen_at), row.relationship, row.direction, row.label, _cell(row.id),
-            _cell(row.first_seen_at), _cell(row.event_count), _details(row.properties),
-        )  # fmt: skip
-    console.print(rows)
-
-
-def _as_json(layer: Layer) -> str:
-    from dataclasses import asdict
-
-    record = {
-        "node": asdict(layer.node),
-        "counts": [asdict(count) for count in layer.counts],
-        "total": layer.total,
-        "rows": [asdict(row) for row in layer.page.rows],
-        "next": layer.page.next.text() if layer.page.next else None,
-    }
-    return json.dumps(record, ensure_ascii=False, default=_plain_json)
-
-
-def _add_edge(table: Table, edge: Edge) -> None:
-    table.add_row(
-        _cell(edge.last_seen_at), edge.src.label, _cell(edge.src.id), edge.relationship, edge.dst.label,
-        _cell(edge.dst.id), _cell(edge.event_count),
-    )  # fmt: skip
-
-
-def _edge_table() -> Table:
-    return _table("last seen", "from", "id", "relationship", "to", "id", "events")
+@app.command("rings")
+def rings(
+    status: Annotated[
+        str | None, typer.Option(help="born, same, grown, merged or split: what the last night did.")
+    ] = None,
+    typology: Annotated[str | None, typer.Option(help="Only rings of one typology.")] = None,
+    min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Inclusive.")] = None,
+    order: Annotated[str, typer.Option("--by", help="score, exposure or newest; ties by the other two.")] = "score",
+    limit: Limit = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Print the rings, highest score first."""
+    with _sentences() as console, _reader() as reader:
+        found = reader.rings(status=status, typology=typology, min_score=min_score, order=order, limit=limit)
+        if as_json:
+            print(rings_json(found.rows, found.total))
+        else:
+            print_rings(console, found.rows, found.total, order)
 
 
 @app.command("path")
@@ -285,9 +259,9 @@ def path(
         ends = [(end.label, end.id) for end in (_resolve(a), _resolve(b))]
         found = (reader.shortest_paths if every else reader.shortest_path)(ends[0], ends[1], hops)
         for edges in found.paths:
-            table = _edge_table()
+            table = edge_table()
             for edge in edges:
-                _add_edge(table, edge)
+                add_edge(table, edge)
             console.print(table)
             console.print()
         console.print(f"Path: {found.sentence}.")
@@ -301,9 +275,9 @@ def common(a: Target, b: Target, limit: Limit = 200) -> None:
     with _sentences() as console, _reader() as reader:
         ends = [(end.label, end.id) for end in (_resolve(a), _resolve(b))]
         found = reader.common_neighbors(ends[0], ends[1], limit)
-        table = _table("label", "id", "to the first by", "to the second by")
+        table = grid("label", "id", "to the first by", "to the second by")
         for node in found.rows:
-            table.add_row(node.label, _cell(node.id), ", ".join(node.with_a), ", ".join(node.with_b))
+            table.add_row(node.label, cell(node.id), ", ".join(node.with_a), ", ".join(node.with_b))
         if found.rows:
             console.print(table)
         console.print(f"{len(found.rows):,} of {found.total:,} common neighbors, by label and id.")
@@ -321,9 +295,9 @@ def newest(
         from graph.answers import Cursor
 
         found = reader.newest_relations(_moment(since), limit, Cursor.parse(after) if after else None, relationship)
-        table = _edge_table()
+        table = edge_table()
         for edge in found.rows:
-            _add_edge(table, edge)
+            add_edge(table, edge)
         if found.rows:
             console.print(table)
         console.print(f"{len(found.rows):,} relationships since {since}, newest first; times are UTC.")
@@ -339,11 +313,11 @@ def counts() -> None:
     """Print how many nodes of each label and relationships of each type the graph holds."""
     with _sentences() as console, _reader() as reader:
         nodes, relationships = reader.totals()
-        table = _table("what", "name", "count")
+        table = grid("what", "name", "count")
         for kind, totals in (("node", nodes), ("relationship", relationships)):
             for name, total in sorted(totals.items(), key=lambda item: (-item[1], item[0])):
                 if total:
-                    table.add_row(kind, name, _cell(total))
+                    table.add_row(kind, name, cell(total))
         console.print(table)
         console.print(f"{sum(nodes.values()):,} nodes, {sum(relationships.values()):,} relationships.")
 

@@ -18,6 +18,7 @@ PLAIN: dict[str, tuple[Label, Kind]] = {
 }  # fmt: skip
 OPAQUE: dict[str, Label] = {
     "person": Label.PERSON, "application": Label.APPLICATION, "loan": Label.LOAN, "channel": Label.CHANNEL,
+    "ring": Label.RING,
 }  # fmt: skip
 _TOKEN_LABEL = {
     "tel": Label.PHONE, "dev": Label.DEVICE, "sim": Label.SIM, "net": Label.NETWORK, "adr": Label.ADDRESS,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graph.schema import EDGES, NODES, RELATIONSHIPS
+from graph.schema import EDGES, LANDED_RELATIONSHIPS, NODES, RELATIONSHIPS, Label
 
 MAX_HOPS = 6
 FOREVER = 2**63 - 1
@@ -170,6 +170,8 @@ RETURN properties(r) AS relation, s.id AS src, d.id AS dst, labels(s)[0] AS src_
 }
 
 _ANY = "|".join(RELATIONSHIPS)
+# How two nodes are linked is a question about what was delivered: through a ring, two of its members always are.
+_LANDED = "|".join(LANDED_RELATIONSHIPS)
 _PATH = (
     "MATCH (a:{a} {{id: $a}}), (b:{b} {{id: $b}}) MATCH p = {function}((a)-[:{any}*..{hops}]-(b)) "
     "RETURN [n IN nodes(p) | {{label: labels(n)[0], id: n.id}}] AS nodes, "
@@ -180,12 +182,13 @@ _PATH = (
 
 
 def path_statement(label_a: str, label_b: str, max_hops: int, *, every: bool) -> str:
-    """Return the statement for one shortest path, or for all of them.
+    """Return the statement for one shortest path, or for all of them; it passes through a ring only to or from one.
 
     $a, $b, string; $limit integer -> nodes list, steps list. Bounded by hops, $limit and the time limit.
     """
     function = "allShortestPaths" if every else "shortestPath"
-    return _PATH.format(a=label_a, b=label_b, function=function, any=_ANY, hops=int(max_hops))
+    types = _ANY if Label.RING in (label_a, label_b) else _LANDED
+    return _PATH.format(a=label_a, b=label_b, function=function, any=types, hops=int(max_hops))
 
 
 # $a, $b string, $limit integer -> total, rows list. Reads every neighbor of the node with the smaller degree once.
@@ -206,3 +209,36 @@ RETURN size(common) AS total, [m IN common[..$limit] | {{{{label: labels(m)[0], 
 def common_statement(label_a: str, label_b: str) -> str:
     """Return the statement for the nodes next to both of two nodes."""
     return _COMMON.format(a=label_a, b=label_b)
+
+
+# $id string, $limit integer -> ring map, total integer, members list. One row or none; reads all members of one ring.
+RING = f"""
+MATCH (r:{Label.RING} {{id: $id}})
+RETURN properties(r) AS ring, COUNT {{ (r)<-[:MEMBER_OF]-() }} AS total, COLLECT {{
+  MATCH (m:{Label.PERSON})-[of:MEMBER_OF]->(r)
+  WITH m, of ORDER BY of.role <> 'core', of.role <> 'member', coalesce(of.score, -1) DESC,
+    of.last_seen_at DESC, {_key("m")} LIMIT $limit
+  RETURN {{id: m.id, relation: properties(of)}}
+}} AS members
+"""
+
+RING_ORDERS: dict[str, str] = {"score": "score", "exposure": "exposure_cny", "newest": "last_seen_at"}
+
+
+def rings_statement(order: str) -> str:
+    """Return the statement for the list of rings by one of `RING_ORDERS`, ties by the other two, then by id.
+
+    $status, $typology string or null, $min_score float or null, $limit integer -> total, rows list. Bounded: $limit
+    rows come back, without evidence; all rings are sorted, and a lender has thousands, not millions.
+    """
+    first = RING_ORDERS[order]
+    names = [first, *(name for name in RING_ORDERS.values() if name != first)]
+    by = ", ".join(f"coalesce(r.{name}, -1) DESC" for name in names)
+    return f"""
+MATCH (r:{Label.RING})
+WHERE ($status IS NULL OR r.status = $status) AND ($typology IS NULL OR r.typology = $typology)
+  AND ($min_score IS NULL OR r.score >= $min_score)
+WITH r ORDER BY {by}, {_key("r")}
+WITH collect(r) AS found
+RETURN size(found) AS total, [r IN found[..$limit] | r {{.*, evidence: null}}] AS rows
+"""

@@ -34,7 +34,8 @@ from graph.answers import (
     to_relation,
 )  # fmt: skip
 from graph.queries import BRANCHES, COUNT_KEYS, Branch
-from graph.schema import RELATIONSHIPS
+from graph.rings import STATUSES, Ring, Rings, to_ring
+from graph.schema import LANDED_RELATIONSHIPS, RELATIONSHIPS
 
 PAGE = 200
 _TOTALS_SECONDS = 600
@@ -113,8 +114,11 @@ class GraphReader:
         after: Cursor | None = None,
         relationship: str | None = None,
     ) -> Newest:
-        """Return the relationships of the whole graph seen at or after `since`, newest first, then by type and ids."""
-        names = [_relationship(relationship)] if relationship else list(RELATIONSHIPS)
+        """Return the relationships of the whole graph seen at or after `since`, newest first, then by type and ids.
+
+        Derived types (memberships in rings) come only when asked for: their times are a night's conclusions.
+        """
+        names = [_relationship(relationship)] if relationship else list(LANDED_RELATIONSHIPS)
         totals = self._relationship_totals()
         names = [name for name in names if totals.get(name) or (after and after.branch == name)]
         if not names:
@@ -160,6 +164,32 @@ class GraphReader:
             return Common((), 0)
         found = (CommonNode(r["label"], r["id"], tuple(r["with_a"]), tuple(r["with_b"])) for r in rows[0]["rows"])
         return Common(tuple(found), rows[0]["total"])
+
+    def ring(self, id: str, limit: int = PAGE) -> Ring | None:
+        """Return a ring with its evidence, lineage and first `limit` members, core first; None where there is none."""
+        rows = self._ask(queries.RING, id=id, limit=_limit(limit))
+        return to_ring(rows[0]["ring"], rows[0]["members"], rows[0]["total"]) if rows else None
+
+    def rings(
+        self,
+        *,
+        status: str | None = None,
+        typology: str | None = None,
+        min_score: float | None = None,
+        order: str = "score",
+        limit: int = PAGE,
+    ) -> Rings:
+        """Return rings without evidence and members: highest score first, or largest exposure, or newest change.
+
+        Args:
+            order: `score`, `exposure` or `newest`; the other two break ties.
+            min_score: inclusive.
+        """
+        statement = queries.rings_statement(_named(order, "order", queries.RING_ORDERS))
+        if status is not None:
+            _named(status, "status", STATUSES)
+        rows = self._ask(statement, status=status, typology=typology, min_score=min_score, limit=_limit(limit))
+        return Rings(tuple(to_ring(row) for row in rows[0]["rows"]), rows[0]["total"])
 
     def _ask(self, statement: str, *, again: bool = True, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows; a statement new to the server may try twice, for its planning counts against the limit."""
