@@ -142,7 +142,9 @@ def run(name: str, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     members = [frozenset(ids[p] for p in ring.members) for ring in found.rings]
     return {
         "settings": settings, **compared(members, folder), "hubs": hubs,
-        "seconds": {"hubs": round(hub_seconds, 1), "rings": round(seconds, 1), "of_which_detection": round(detect_seconds, 1)},
+        "seconds": {
+            "hubs": round(hub_seconds, 1), "rings": round(seconds, 1), "of_which_detection": round(detect_seconds, 1),
+        },
         "names": kept_names(tables, hub_nodes(lake, day), members, day.isoformat()),
         "plain_louvain": plain_louvain(found, folder),
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Graph features of loan applications as of the moment they were submitted."""
