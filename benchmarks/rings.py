@@ -21,8 +21,8 @@ import polars as pl
 from algorithms.communities import local
 from algorithms.hubs.registry import write_hubs
 from algorithms.rings.detection import Detection, detect
-from algorithms.rings.groups import strong_links
 from algorithms.rings.lineage import descend
+from algorithms.rings.linking import strong_links
 from algorithms.rings.rules import read_rules
 from algorithms.rings.run import find_rings, hub_nodes
 from algorithms.rings.snapshot import Tables
@@ -87,9 +87,9 @@ def plain_louvain(found: Detection, world: Path) -> dict[str, Any]:
     return compared([frozenset(p) for p in ranked["person_id"]], world)
 
 
-def kept_names(tables: Tables, hubs: pl.DataFrame, members: list[frozenset[str]], day: str) -> dict[str, Any]:
+def kept_names(tables: Tables, hubs: pl.DataFrame, members: list[frozenset[str]], at: datetime) -> dict[str, Any]:
     """Change 1.5 % of the shared edges and find again: how many untouched members keep their ring's id."""
-    told, _ = descend({}, members, day)
+    told, _ = descend({}, members, at.isoformat())
     old = {d.ring_id: m for d, m in zip(told, members, strict=True)}
     again, _ = descend(old, members, "next")
     changed = Path(tempfile.mkdtemp())
@@ -104,7 +104,7 @@ def kept_names(tables: Tables, hubs: pl.DataFrame, members: list[frozenset[str]]
             rows = rows.filter(pl.Series(keep))
         (changed / table.name).mkdir()
         rows.write_parquet(changed / table.name / "part.parquet")
-    found = detect(Tables(changed), hubs, read_rules())
+    found = detect(Tables(changed), hubs, read_rules(), at)
     shutil.rmtree(changed)
     ids = found.people["person_id"].to_list()
     new = [frozenset(ids[p] for p in r.members) for r in found.rings]
@@ -136,7 +136,7 @@ def run(name: str, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     seconds = time.monotonic() - begun
     tables = Tables(folder / "snapshot")
     begun = time.monotonic()
-    found = detect(tables, hub_nodes(lake, day), read_rules())
+    found = detect(tables, hub_nodes(lake, day), read_rules(), at)
     detect_seconds = time.monotonic() - begun
     ids = found.people["person_id"].to_list()
     members = [frozenset(ids[p] for p in ring.members) for ring in found.rings]
@@ -145,7 +145,7 @@ def run(name: str, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         "seconds": {
             "hubs": round(hub_seconds, 1), "rings": round(seconds, 1), "of_which_detection": round(detect_seconds, 1),
         },
-        "names": kept_names(tables, hub_nodes(lake, day), members, day.isoformat()),
+        "names": kept_names(tables, hub_nodes(lake, day), members, at),
         "plain_louvain": plain_louvain(found, folder),
     }  # fmt: skip
 

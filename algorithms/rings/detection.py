@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from algorithms.rings.groups import Groups, binder, candidate_groups, indexed
 from algorithms.rings.merging import Ring
 from algorithms.rings.rules import Rules
 from algorithms.rings.snapshot import Tables
+from algorithms.weights import Parameters, defaults
 
 TRIED = 3  # things of a ring without which its score is told
 
@@ -32,6 +34,8 @@ class Detection:
     usual: scoring.Reference
     rings: list[Ring]
     societies: NDArray[np.uint32]
+    parameters: Parameters
+    at: datetime
 
     def score(self, logit: float) -> float:
         """Return a score in [0, 1] from ln(odds)."""
@@ -56,7 +60,7 @@ class Detection:
         rest = {}
         for nodes in _names_of_one_thing(ring, stars)[:TRIED]:
             left = stars.filter(~pl.col("node").is_in(list(nodes)))
-            found, _ = candidate_groups(left, ties, books, people)
+            found, _ = candidate_groups(left, ties, books, people, self.parameters, self.at)
             rows = scoring.scored_groups(found, people, left, ties, self.hubs, self.rules, self.usual)
             holds = rows.filter(pl.col("structure").is_not_null() & (pl.col("persons") >= len(who) / 2))
             best = holds["logit"].max()
@@ -82,13 +86,23 @@ def _names_of_one_thing(ring: Ring, stars: pl.DataFrame) -> list[tuple[str, ...]
     return list(dict.fromkeys(tuple(by_set[of_node[node]]) for node in named if node in of_node))
 
 
-def detect(tables: Tables, hubs: pl.DataFrame, rules: Rules, societies: pl.DataFrame | None = None) -> Detection:
+def detect(
+    tables: Tables,
+    hubs: pl.DataFrame,
+    rules: Rules,
+    at: datetime,
+    parameters: Parameters | None = None,
+    societies: pl.DataFrame | None = None,
+) -> Detection:
     """Return the rings of a snapshot.
 
     Args:
+        at: the snapshot's moment; links are as old as they are then.
+        parameters: of the links' weights; the defaults where there are none.
         hubs: node, hub_kind: nodes that an honest reason explains.
         societies: person_id, society of the night before: where the search for communities starts.
     """
+    parameters = parameters or defaults()
     people = conduct.persons(tables).with_row_index("person")
     stars, ties, books = indexed(tables, people)
     stars = scoring.with_node_figures(stars, people)
@@ -97,8 +111,8 @@ def detect(tables: Tables, hubs: pl.DataFrame, rules: Rules, societies: pl.DataF
         known = people.select("person_id").join(societies, on="person_id", how="left")["society"]
         fresh = pl.Series(np.arange(len(people), dtype=np.int64) + (known.max() or 0) + 1)  # type: ignore[operator]
         initial = known.cast(pl.Int64).fill_null(fresh).to_numpy().astype(np.uint32)
-    groups, labels = candidate_groups(stars, ties, books, people, initial)
+    groups, labels = candidate_groups(stars, ties, books, people, parameters, at, initial)
     usual = scoring.reference(groups, people, stars)
     scored = scoring.scored_groups(groups, people, stars, ties, hubs, rules, usual)
     rings = merging.rings(scored, groups, people, usual.rates)
-    return Detection(people, stars, ties, books, hubs, rules, groups, scored, usual, rings, labels)
+    return Detection(people, stars, ties, books, hubs, rules, groups, scored, usual, rings, labels, parameters, at)

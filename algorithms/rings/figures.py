@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 
 from algorithms.rings.conduct import FACTS, log_bayes_factor
-from algorithms.rings.groups import Groups, pairs
+from algorithms.rings.groups import Groups
+from algorithms.rings.linking import pairs
 
 _TOP = ("employer", "address", "network", "channel", "device")
 _PAIR_LIMIT = 60  # persons at a node up to which its pairs are looked at inside a group

@@ -8,6 +8,7 @@ applied for a while; ties, cards in handsets and address books make groups of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,9 @@ from scipy.sparse.csgraph import connected_components
 from algorithms.communities import local
 from algorithms.communities.measures import core_numbers
 from algorithms.rings.conduct import is_marked
-from algorithms.rings.snapshot import BOOK_HASHES, Tables
+from algorithms.rings.linking import LINK_PERSONS, mutual_links, pairs, same_human, strong_links, weighted_links
+from algorithms.rings.snapshot import Tables
+from algorithms.weights import Parameters
 
 MIN_PERSONS = 3
 WHOLE_STAR = 400  # persons; beyond it only parts of a star are asked about
@@ -108,15 +111,6 @@ def _component_groups(view: str, a: NDArray[np.uint32], b: NDArray[np.uint32], p
     return rows.select(view=pl.lit(view), node=pl.format("{}", "label"), part=pl.lit("whole"), person="person")
 
 
-def pairs(stars: pl.DataFrame, limit: int) -> pl.DataFrame:
-    """Return the pairs of persons (a < b) beside one node, with view and node, for nodes of at most `limit` persons."""
-    small = stars.with_columns(n=pl.len().over("view", "node")).filter(pl.col("n") <= limit)
-    both = small.select("view", "node", "n", a="person").join(
-        small.select("view", "node", b="person"), on=["view", "node"]
-    )
-    return both.filter(pl.col("a") < pl.col("b"))
-
-
 def handset_groups(stars: pl.DataFrame, people: int) -> pl.DataFrame:
     """Return the groups that hang together by cards and handsets alone, each shared by a dozen persons at most."""
     linked = pairs(stars.filter(pl.col("view").is_in(["device", "sim"])), 12)
@@ -166,43 +160,8 @@ def clone_groups(books: pl.DataFrame, people: int) -> pl.DataFrame:
     return _component_groups("book", person[kept[:, 0]], person[kept[:, 1]], people)
 
 
-LINK_VIEWS = ("device", "sim", "own_phone", "bank_card", "identity")
-LINK_TIES = ("emergency", "guarantee", "transfer", "same_person", "kin")
-LINK_PERSONS = 6
 LEAST_CORE = 3  # links inside a dense group that each of its persons has
 CHAIN_STEP = 3  # persons at one node: who hides keeps below what others look at
-KIN_LISTERS = 6  # of one number as kin: beyond it the number is known for another reason
-
-
-def kin_links(stars: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs (a, b) who both call one number kin or emergency contact, where few do."""
-    near = stars.filter((pl.col("view") == "contact") & pl.col("listed"))
-    return pairs(near, KIN_LISTERS).select("a", "b").unique()
-
-
-def strong_links(stars: pl.DataFrame, ties: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs (a < b) linked by what few people share: handsets, cards, own numbers, money, close kin."""
-    linked = pairs(stars.filter(pl.col("view").is_in(LINK_VIEWS)), LINK_PERSONS).select("a", "b")
-    tied = ties.filter(pl.col("kind").is_in(LINK_TIES)).select(
-        a=pl.min_horizontal("src", "dst"), b=pl.max_horizontal("src", "dst")
-    )
-    return pl.concat([linked, tied, kin_links(stars)], how="vertical_relaxed").unique().sort("a", "b")
-
-
-def mutual_links(ties: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs (a < b) who list each other's numbers."""
-    listed = ties.filter(pl.col("kind").is_in(["contact", "friend", "kin", "emergency"])).select("src", "dst").unique()
-    both = listed.join(listed.select(src="dst", dst="src"), on=["src", "dst"], how="semi")
-    return both.filter(pl.col("src") < pl.col("dst")).select(a="src", b="dst").sort("a", "b")
-
-
-def same_human(stars: pl.DataFrame, ties: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs (a < b) of customer numbers that seem to be one human: one id number, own number or card."""
-    twins = pairs(stars.filter(pl.col("view").is_in(["identity", "own_phone", "bank_card"])), LINK_PERSONS)
-    same = ties.filter(pl.col("kind") == "same_person").select(
-        a=pl.min_horizontal("src", "dst"), b=pl.max_horizontal("src", "dst")
-    )
-    return pl.concat([twins.select("a", "b"), same], how="vertical_relaxed").unique()
 
 
 def chain_groups(stars: pl.DataFrame, ties: pl.DataFrame, people: int) -> pl.DataFrame:
@@ -257,15 +216,19 @@ def dense_groups(links: pl.DataFrame, people: int) -> pl.DataFrame:
 
 
 def circle_groups(
-    stars: pl.DataFrame, ties: pl.DataFrame, people: int, initial: NDArray[np.uint32] | None
+    stars: pl.DataFrame,
+    ties: pl.DataFrame,
+    people: int,
+    parameters: Parameters,
+    at: datetime,
+    initial: NDArray[np.uint32] | None,
 ) -> tuple[list[pl.DataFrame], NDArray[np.uint32]]:
     """Return circles (components of strong links), societies (communities of strong and mutual links), dense groups of
     the same links, carried groups (who moves money within a sales channel), and each person's society."""
-    strong, mutual = strong_links(stars, ties), mutual_links(ties)
+    strong = strong_links(stars, ties)
     circles = _component_groups("circle", strong["a"].to_numpy(), strong["b"].to_numpy(), people)
-    links = pl.concat(
-        [strong.with_columns(weight=pl.lit(3.0)), mutual.with_columns(weight=pl.lit(1.0))], how="vertical_relaxed"
-    ).group_by("a", "b").agg(pl.col("weight").sum()).sort("a", "b")  # fmt: skip
+    chosen = pl.concat([strong, mutual_links(ties)], how="vertical_relaxed").unique()
+    links = weighted_links(stars, ties, chosen, parameters, at)
     dense = dense_groups(links, people)
     labels = local.communities(
         links["a"].to_numpy(), links["b"].to_numpy(), links["weight"].to_numpy(), people, initial=initial
@@ -292,6 +255,8 @@ def candidate_groups(
     ties: pl.DataFrame,
     books: pl.DataFrame,
     people: pl.DataFrame,
+    parameters: Parameters,
+    at: datetime,
     initial: NDArray[np.uint32] | None = None,
 ) -> tuple[Groups, NDArray[np.uint32]]:
     """Return every candidate group of the snapshot, and each person's society.
@@ -299,6 +264,7 @@ def candidate_groups(
     Args:
         stars: view, node, person (index into `people`); ties: src, dst, kind; books: person, minhash.
         people: from `conduct.persons`, with `person`.
+        parameters: of the links' weights, whose age counts to `at`.
         initial: yesterday's society of each person, to start from.
     """
     count = len(people)
@@ -306,7 +272,7 @@ def candidate_groups(
     marked = people.filter(is_marked())
     broke = people.filter(pl.col("missed_payment").fill_null(False) | pl.col("fraud_confirmed").fill_null(False))
     star = stars.filter(pl.col("view").is_in(STAR_VIEWS))
-    circles, societies = circle_groups(stars, ties, count, initial)
+    circles, societies = circle_groups(stars, ties, count, parameters, at, initial)
     parts = [
         *star_groups(star, applied), marked_groups(star, marked.select("person")), handset_groups(stars, count),
         cycle_groups(ties, count), clone_groups(books, count), reapplied_groups(stars, ties, broke, count),
@@ -327,6 +293,3 @@ def indexed(tables: Tables, people: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
     ties = ties.drop("src", "dst").rename({"a": "src", "b": "dst"})
     books = tables.read("books").join(key, on="person_id").drop("person_id")
     return stars, ties, books
-
-
-__all__ = ["BOOK_HASHES", "Groups", "candidate_groups", "indexed", "pairs", "star_groups"]

@@ -19,6 +19,7 @@ from algorithms.rings.merging import Ring
 from algorithms.rings.results import HITS, MEMBERS, RINGS, SOCIETIES, rows_before, write_day, write_graph
 from algorithms.rings.rules import Rules, read_rules
 from algorithms.rings.snapshot import Snapshot
+from algorithms.weight_fitting import written_weights
 from graph.lake import Lake, has_table
 
 REMEMBERED_DAYS = 30  # a ring not seen for so long is born anew
@@ -80,7 +81,7 @@ def find_rings(
     before = rows_before(lake.results("societies"), day, ["person_id", "society", "as_of_date"])
     if len(before):
         before = before.filter(pl.col("as_of_date") == pl.col("as_of_date").max()).select("person_id", "society")
-    found = detect(tables, hub_nodes(lake, day), rules, before)
+    found = detect(tables, hub_nodes(lake, day), rules, at, written_weights(lake, day), before)
     old, history = known_rings(lake, day)
     ids = found.people["person_id"].to_list()
     members = [frozenset(ids[p] for p in ring.members) for ring in found.rings]
