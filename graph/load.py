@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from deltalake import DeltaTable
 from neo4j import Driver
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from graph import as_of, writer
 from graph.bulk import StoreCounts, build_store, publish
-from graph.lake import Lake, row_count, version
+from graph.lake import Lake, has_table, row_count, version
 from graph.schema import TABLES, EdgeType, NodeType, Value
 from graph.server import LocalServer
 from graph.tables import spark_type
@@ -35,14 +36,21 @@ def versions(lake: Lake) -> dict[str, int]:
 def loaded_versions(driver: Driver, lake: Lake) -> dict[str, int] | None:
     """Return the versions that Neo4j holds of this lake's tables; None if it holds nothing or another lake."""
     record = driver.execute_query("MATCH (load:Load {id: 'current'}) RETURN properties(load) AS load").records
-    if not record or record[0]["load"].get("lake") != str(lake.root.absolute()):
+    if not record or record[0]["load"].get("lake") != _name(lake):
         return None
     return dict(json.loads(record[0]["load"]["versions"]))
 
 
 def load_properties(lake: Lake, night: str, tables: dict[str, int]) -> dict[str, object]:
     """Return what the `Load` node says of a whole load."""
-    return {"night": night, "lake": str(lake.root.absolute()), "versions": json.dumps(tables)}
+    return {"night": night, "lake": _name(lake), "versions": json.dumps(tables)}
+
+
+def _name(lake: Lake) -> str:
+    """Return the lake's place and the id of its first table: a lake made anew in the same place is another one."""
+    first = lake.graph("applicant_person")
+    made = DeltaTable(first).metadata().id if has_table(first) else ""
+    return f"{lake.root.absolute()} {made}".rstrip()
 
 
 def _table(spark: SparkSession, lake: Lake, table: str, at_version: int) -> DataFrame:

@@ -27,7 +27,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     with pytest.MonkeyPatch.context() as patch:
         # Small tables, many plans: Java's second compiler would take longer than it saves.
         patch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m")
-        session = spark_session("tests", settings, PlatformSettings())
+        session = spark_session("tests", settings, PlatformSettings(), ("spark", "graphframes"))
     yield session
     session.stop()
 

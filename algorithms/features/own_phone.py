@@ -120,11 +120,14 @@ def contact_features(context: Context, asked: DataFrame, listed: DataFrame, met:
     """Return the family "Contacts": one row per `application_id` whose person had a contact before its moment."""
     emergencies = listed.where("emergency_at IS NOT NULL")
     emergencies = emergencies.select("node", "person", F.col("emergency_at").alias("at"))
+    # Who lists a number is there already: only numbers with a second lister have anything to tell.
+    several = listed.groupBy("node").count().where("count > 1").select("node")
+    listers = listed.join(several, "node", "left_semi").select("node", "person", "at")
     book = listed.withColumnRenamed("at", "listed_at")
     mine = asked.select("application_id", "person", "at").join(book, "person").where("listed_at < at")
     facts = (
         first_two(_owners(context), "owner")
-        .join(first_two(listed.select("node", "person", "at"), "lister"), "node", "full")
+        .join(first_two(listers, "lister"), "node", "full")
         .join(first_two(emergencies, "namer"), "node", "full")
     )
     calls = met.select("application_id", "node", F.lit(1).alias("called"))
