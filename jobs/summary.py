@@ -28,6 +28,12 @@ def _remark(stage: str, counts: Mapping[str, Any]) -> str:
         most = ", ".join(f"{reason} {count:,}" for reason, count in list(counts["reasons"].items())[:3])
         unknown = f"; no source takes {len(counts['unknown_files'])} files" if counts["unknown_files"] else ""
         return f"{counts['files']:,} files" + (f"; {most}" if most else "") + unknown
+    if counts.get("how") in ("unchanged", "left out") and stage != "load":
+        return str(counts["how"])
+    if stage == "rings":
+        return ", ".join(f"{count:,} {status}" for status, count in counts.get("status", {}).items())
+    if stage == "drift":
+        return str(counts.get("status", ""))
     if stage == "load":
         equal = "; Neo4j equals the lake" if counts.get("neo4j_equals_lake") else ""
         return f"{counts['how']}{equal}"

@@ -21,6 +21,7 @@ from algorithms.weights import (
     DIRECT,
     MOST,
     SHARED,
+    Evidence,
     WeightsFileError,
     combined,
     defaults,
@@ -138,9 +139,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession, world: Lake) -> Links:
-    hubs = spark.createDataFrame([("dev_shop", "shop_device", False)], HUBS)
-    return links(person_links(spark, world, AT, hubs))
+def told(spark: SparkSession, world: Lake) -> Evidence:
+    return evidence(spark, world, AT, spark.createDataFrame([("dev_shop", "shop_device", False)], HUBS))
+
+
+@pytest.fixture(scope="module")
+def found(told: Evidence) -> Links:
+    return links(combined(told.links, KNOWN))
 
 
 def test_each_kind_of_link_is_found_with_its_nodes(found: Links) -> None:
@@ -169,10 +174,8 @@ def test_evidence_adds_up_and_never_to_certainty(found: Links) -> None:
     assert all(0 < row["weight"] < 1 for row in found.values())
 
 
-def test_a_node_beyond_the_cap_is_left_to_the_view_of_stars(
-    spark: SparkSession, world: Lake, no_hubs: DataFrame
-) -> None:
-    stars = [tuple(row) for row in evidence(spark, world, AT, no_hubs).stars.collect()]
+def test_a_node_beyond_the_cap_is_left_to_the_view_of_stars(told: Evidence) -> None:
+    stars = [tuple(row) for row in told.stars.collect()]
     assert stars == [("seen_on", "net_crowd", KNOWN.pair_cap + 1)]
 
 
