@@ -128,5 +128,35 @@ def rings(
         run(Lake(lake or PlatformSettings().lake), day.date(), console, rules)
 
 
+@app.command()
+def weights(
+    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the end of this day, UTC")],
+    lake: Annotated[Path | None, typer.Option(help="Default: CREDIT_GRAPH_LAKE or .local/lake")] = None,
+) -> None:
+    """Learn the weights of links from the verdicts known on a day; nights from then on use them."""
+    with spoken():
+        from datetime import UTC, timedelta
+
+        from rich.table import Table
+
+        from algorithms.weight_fitting import fit, registered_hubs, write_weights
+        from graph.lake import Lake
+        from graph.settings import PlatformSettings
+        from graph.spark import SparkOnDemand
+
+        where = Lake(lake or PlatformSettings().lake)
+        at = day.replace(tzinfo=UTC) + timedelta(days=1, microseconds=-1)
+        spark = SparkOnDemand("weights", console)
+        try:
+            learned = fit(spark(), where, at, registered_hubs(spark(), where, day.date()))
+        finally:
+            spark.stop()
+        write_weights(where, day.date(), learned)
+        table = Table("relation", "base", "pairs", "both fraud", "", title=f"Weights as of {day:%Y-%m-%d}")
+        for name, told in sorted(learned.relations.items()):
+            table.add_row(name, f"{told.base:.3f}", f"{told.pairs:,}", f"{told.positive_pairs:,}", told.source)
+        console.print(table)
+
+
 if __name__ == "__main__":
     app(prog_name="python -m algorithms")

@@ -130,3 +130,13 @@ def written_weights(lake: Lake, day: date) -> Parameters:
         if row["as_of_date"] == newest and row["relation"] in start.relations
     }
     return start.model_copy(update={"relations": {**start.relations, **found}})
+
+
+def registered_hubs(spark: SparkSession, lake: Lake, day: date) -> DataFrame:
+    """Return the newest registry of hubs of a day not after `day`: `id`, `kind`, `joins`; without rows if none."""
+    path = lake.results("hubs")
+    if not has_table(path):
+        return spark.createDataFrame([], "id string, kind string, joins boolean")
+    rows = spark.read.format("delta").load(str(path)).where(F.col("as_of_date") <= F.lit(day))
+    newest = rows.agg(F.max("as_of_date")).collect()[0][0]
+    return rows.where(F.col("as_of_date") == F.lit(newest)).select("id", "kind", "joins")
