@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -64,7 +65,10 @@ def rings(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
     """Find and name the rings."""
 
     def work() -> dict[str, Any]:
-        return find_rings(spark(), night.lake, night.day, night.at, night.lake.staging / "rings", folded=True)
+        snapshot = night.lake.staging / "rings"
+        told = find_rings(spark(), night.lake, night.day, night.at, snapshot, folded=True)
+        shutil.rmtree(snapshot)
+        return told
 
     return _unless_same("rings", night, ledger, work)
 

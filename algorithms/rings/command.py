@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def run(lake: Lake, day: date, console: Console, rules: Path | None) -> None:
         told = find_rings(spark(), lake, day, at, lake.staging / "rings", rules=read)
     finally:
         spark.stop()
+        shutil.rmtree(lake.staging / "rings", ignore_errors=True)
     table = Table("typology", "rings", title=f"Rings as of {day}")
     for typology, count in told["typology"].items():
         table.add_row(typology, f"{count:,}")

@@ -60,7 +60,7 @@ class Detection:
         rest = {}
         for nodes in _names_of_one_thing(ring, stars)[:TRIED]:
             left = stars.filter(~pl.col("node").is_in(list(nodes)))
-            found, _ = candidate_groups(left, ties, books, people, self.parameters, self.at)
+            found, _ = candidate_groups(left, ties, books, people, self.hubs, self.parameters, self.at)
             rows = scoring.scored_groups(found, people, left, ties, self.hubs, self.rules, self.usual)
             holds = rows.filter(pl.col("structure").is_not_null() & (pl.col("persons") >= len(who) / 2))
             best = holds["logit"].max()
@@ -111,7 +111,7 @@ def detect(
         known = people.select("person_id").join(societies, on="person_id", how="left")["society"]
         fresh = pl.Series(np.arange(len(people), dtype=np.int64) + (known.max() or 0) + 1)  # type: ignore[operator]
         initial = known.cast(pl.Int64).fill_null(fresh).to_numpy().astype(np.uint32)
-    groups, labels = candidate_groups(stars, ties, books, people, parameters, at, initial)
+    groups, labels = candidate_groups(stars, ties, books, people, hubs, parameters, at, initial)
     usual = scoring.reference(groups, people, stars)
     scored = scoring.scored_groups(groups, people, stars, ties, hubs, rules, usual)
     rings = merging.rings(scored, groups, people, usual.rates)

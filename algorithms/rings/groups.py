@@ -218,6 +218,7 @@ def dense_groups(links: pl.DataFrame, people: int) -> pl.DataFrame:
 def circle_groups(
     stars: pl.DataFrame,
     ties: pl.DataFrame,
+    channels: pl.DataFrame,
     people: int,
     parameters: Parameters,
     at: datetime,
@@ -240,7 +241,7 @@ def circle_groups(
     societies = society.select(
         view=pl.lit("society"), node=pl.format("{}", first), part=pl.lit("whole"), person="person"
     )
-    channel = stars.filter(pl.col("view") == "channel").select("person", "node")
+    channel = channels.select("person", "node")
     money = ties.filter(pl.col("kind").is_in(["transfer", "guarantee"])).select(a="src", b="dst")
     inner = money.join(channel, left_on="a", right_on="person").join(
         channel.rename({"node": "other"}), left_on="b", right_on="person"
@@ -255,6 +256,7 @@ def candidate_groups(
     ties: pl.DataFrame,
     books: pl.DataFrame,
     people: pl.DataFrame,
+    hubs: pl.DataFrame,
     parameters: Parameters,
     at: datetime,
     initial: NDArray[np.uint32] | None = None,
@@ -264,6 +266,7 @@ def candidate_groups(
     Args:
         stars: view, node, person (index into `people`); ties: src, dst, kind; books: person, minhash.
         people: from `conduct.persons`, with `person`.
+        hubs: node: these join nobody; the persons beside one are still asked about as its star.
         parameters: of the links' weights, whose age counts to `at`.
         initial: yesterday's society of each person, to start from.
     """
@@ -272,12 +275,14 @@ def candidate_groups(
     marked = people.filter(is_marked())
     broke = people.filter(pl.col("missed_payment").fill_null(False) | pl.col("fraud_confirmed").fill_null(False))
     star = stars.filter(pl.col("view").is_in(STAR_VIEWS))
-    circles, societies = circle_groups(stars, ties, count, parameters, at, initial)
+    joining = stars.join(hubs.select("node"), on="node", how="anti")
+    circles, societies = circle_groups(
+        joining, ties, stars.filter(pl.col("view") == "channel"), count, parameters, at, initial
+    )
     parts = [
-        *star_groups(star, applied), marked_groups(star, marked.select("person")), handset_groups(stars, count),
-        cycle_groups(ties, count), clone_groups(books, count), reapplied_groups(stars, ties, broke, count),
-        chain_groups(stars, ties, count),
-        *circles,
+        *star_groups(star, applied), marked_groups(star, marked.select("person")), handset_groups(joining, count),
+        cycle_groups(ties, count), clone_groups(books, count), reapplied_groups(joining, ties, broke, count),
+        chain_groups(joining, ties, count), *circles,
     ]  # fmt: skip
     return _collect(parts), societies
 
