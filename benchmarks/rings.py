@@ -37,12 +37,13 @@ from ingest.synthetic import write_world
 
 RESULTS = Path(__file__).parent / "results" / "rings.json"
 FOUND = 0.5
-# Sizes, seeds and shares of fraud that no rule was written on; fraud swept as the typologies ask.
+# The rules were written with the first of these worlds in view, and with none of the others. Fraud is swept.
 WORLDS: dict[str, dict[str, Any]] = {
-    "seed 101, 1.3 % fraud": {"applicants": 16_000, "nights": 3, "seed": 101},
-    "seed 102, 4.6 % fraud": {"applicants": 12_000, "nights": 3, "seed": 102, "fraud_among_labeled": 0.046},
-    "seed 103, 2.5 % fraud, few labels": {
-        "applicants": 12_000, "nights": 3, "seed": 103, "fraud_among_labeled": 0.025, "labeled_fraud_share": 0.1,
+    "seen, 4.6 % fraud": {"applicants": 16_000, "nights": 3, "seed": 11, "fraud_among_labeled": 0.046},
+    "unseen, 2.5 % fraud": {"applicants": 8_000, "nights": 2, "seed": 102, "fraud_among_labeled": 0.025},
+    "unseen, 1.3 % fraud": {"applicants": 16_000, "nights": 3, "seed": 101},
+    "unseen, 4.6 % fraud, few labels": {
+        "applicants": 12_000, "nights": 3, "seed": 103, "fraud_among_labeled": 0.046, "labeled_fraud_share": 0.1,
     },
 }  # fmt: skip
 
@@ -169,16 +170,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", action="append", choices=sorted(WORLDS), help="Default: all")
     chosen = parser.parse_args().world or list(WORLDS)
-    told = {"machine": description(), "worlds": {}}
+    told: dict[str, Any] = {"machine": description(), "worlds": {}}
+    if RESULTS.exists():
+        told["worlds"] = json.loads(RESULTS.read_text())["worlds"]  # worlds not asked for keep what was measured
     for name in chosen:
         folder = Path(tempfile.mkdtemp(prefix="rings-"))
         try:
             told["worlds"][name] = run(name, WORLDS[name], folder)
             print(json.dumps({name: told["worlds"][name]}, indent=1))
+            told["all"] = total(told["worlds"])
+            RESULTS.write_text(json.dumps(told, indent=1) + "\n")
         finally:
             shutil.rmtree(folder)
-    told["all"] = total(told["worlds"])
-    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,10 @@ def features(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
     """Write the features of the applications that this night's deliveries brought or changed."""
 
     def work() -> dict[str, Any]:
-        last = ledger.last_done("features")
+        done = (
+            r for r in ledger.records(10_000) if (r.stage, r.state) == ("features", "done") and "inputs" in r.counts
+        )
+        last = next(done, None)
         days = applied_days(night.lake, date.fromisoformat(last.night) if last else None, night.day)
         if days is None:
             return {"how": "no new applications"}
@@ -88,18 +91,24 @@ def features(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
 
 
 def applied_days(lake: Lake, after: date | None, until: date) -> tuple[date, date] | None:
-    """Return the first and last day (UTC) on which the applications were submitted that came in since `after`.
+    """Return the first and last day (UTC) on which the applications were submitted that were read since `after`.
 
     Args:
-        after: the night whose features were written last; its own delivery counts again, for it may have grown.
+        after: the night whose features were written last; what it read counts again, for it may have read more since.
         until: tonight, inclusive.
     """
-    path = lake.raw("applications")
-    if not has_table(path):
+    path, files = lake.raw("applications"), lake.results("landing_files")
+    if not has_table(path) or not has_table(files):
         return None
-    filters: list[tuple[str, str, date]] = [("delivered_on", "<=", until)] + (
-        [("delivered_on", ">=", after)] if after else []
-    )
+    read = DeltaTable(files).to_pyarrow_table(columns=["source", "night", "delivered_on"]).to_pylist()
+    deliveries = {
+        row["delivered_on"]
+        for row in read
+        if row["source"] == "applications" and row["night"] <= until and (after is None or row["night"] >= after)
+    }
+    if not deliveries:
+        return None
+    filters = [("delivered_on", "in", sorted(deliveries))]
     rows = DeltaTable(path).to_pyarrow_table(columns=["applied_at"], filters=filters)
     if not len(rows):
         return None
