@@ -7,7 +7,7 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test drill check format nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ demo: .venv/.spark ## a small synthetic world, one whole night, a graph in a loc
 
 test: .venv/.dev check ## the whole suite: style, types, import rules, tests
 	$(BIN)/python -m pytest
+
+drill: .venv/.dev ## kill nights and resume them (about 6 minutes)
+	$(BIN)/python -m pytest -m drill
 
 check: .venv/.dev ## style, types and import rules
 	$(BIN)/ruff check .

@@ -15,7 +15,9 @@ from graph.settings import Neo4jSettings, PlatformSettings
 from jobs.choices import ExportFormat, ExportTable, LoadHow
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The night and its reports.")
-nightly = typer.Typer(no_args_is_help=True, help="The night: ingest, graph, hubs, rings, features, drift, load, report.")
+nightly = typer.Typer(
+    no_args_is_help=True, help="The night: ingest, graph, hubs, rings, features, drift, load, report."
+)
 app.add_typer(nightly, name="nightly")
 console = Console()
 

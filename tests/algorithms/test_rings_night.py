@@ -137,5 +137,3 @@ def test_the_next_night_knows_the_ring_by_its_name_and_says_that_it_has_grown(sp
     rows = _table(lake, "rings").filter(pl.col("as_of_date") == day)
     assert rows["ring_id"].to_list() == [ring_id]
     assert rows["size"].to_list() == [10]
-    again = find_rings(spark, lake, dt.date(2026, 3, 13), _at(dt.date(2026, 3, 13)), root / "same", folded=True)
-    assert again["status"] == {"same": 1}
