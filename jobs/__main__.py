@@ -16,7 +16,7 @@ from jobs.choices import ExportFormat, ExportTable, LoadHow
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The night and its reports.")
 nightly = typer.Typer(
-    no_args_is_help=True, help="The night: ingest, graph, hubs, rings, features, drift, load, report."
+    no_args_is_help=True, help="The night: from landing files to the graph in Neo4j."
 )
 app.add_typer(nightly, name="nightly")
 console = Console()
