@@ -15,9 +15,7 @@ from graph.settings import Neo4jSettings, PlatformSettings
 from jobs.choices import ExportFormat, ExportTable, LoadHow
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The night and its reports.")
-nightly = typer.Typer(
-    no_args_is_help=True, help="The night: from landing files to the graph in Neo4j."
-)
+nightly = typer.Typer(no_args_is_help=True, help="The night: from landing files to the graph in Neo4j.")
 app.add_typer(nightly, name="nightly")
 console = Console()
 
