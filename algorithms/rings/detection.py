@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from algorithms.rings import conduct, merging, scoring
 from algorithms.rings.groups import Groups, binder, candidate_groups, indexed
 from algorithms.rings.merging import Ring
+from algorithms.rings.reference import Reference, reference
 from algorithms.rings.rules import Rules
 from algorithms.rings.snapshot import Tables
 from algorithms.weights import Parameters, defaults
@@ -31,11 +34,12 @@ class Detection:
     rules: Rules
     groups: Groups
     scored: pl.DataFrame
-    usual: scoring.Reference
+    usual: Reference
     rings: list[Ring]
     societies: NDArray[np.uint32]
     parameters: Parameters
-    at: datetime
+    found_before: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
 
     def score(self, logit: float) -> float:
         """Return a score in [0, 1] from ln(odds)."""
@@ -46,26 +50,59 @@ class Detection:
 
         The ring's persons are looked at again as if the nodes did not exist: groups, figures and rules, held against
         the same reference. Names of one thing go together: a handset's app id, IMEI and batch, an employer and its
-        number. 0 where no rule holds for half of the persons any more.
+        number. 0 where no rule holds for half of the persons any more. Asked again about the same surroundings, also
+        on a later night, it goes by what was found then (`found_before`).
         """
-        who = pl.DataFrame({"person": sorted(ring.members)}, schema={"person": pl.UInt32}).with_row_index("local")
-        people = who.join(self.people, on="person", how="left").drop("person").rename({"local": "person"})
+        around = _around(self, ring)
+        key = around.digest(self, ring)
+        if key not in self.found_before:
+            rest = {}
+            for nodes in _names_of_one_thing(ring, around.stars)[:TRIED]:
+                left = around.stars.filter(~pl.col("node").is_in(list(nodes)))
+                rest[nodes] = self._left(around, left)
+            self.found_before[key] = rest
+        self.asked.add(key)
+        return self.found_before[key]
 
-        def local(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
-            for column in columns:
-                rows = rows.join(who.rename({"person": column}), on=column).drop(column).rename({"local": column})
-            return rows
+    def _left(self, around: Around, stars: pl.DataFrame) -> float:
+        people, ties = around.people, around.ties
+        found, _ = candidate_groups(stars, ties, around.books, people, self.hubs, self.parameters, self.usual.at)
+        rows = scoring.scored_groups(found, people, stars, ties, self.hubs, self.rules, self.usual)
+        holds = rows.filter(pl.col("structure").is_not_null() & (pl.col("persons") >= len(people) / 2))
+        best = holds["logit"].max()
+        return self.score(float(best)) if isinstance(best, float) else 0.0
 
-        ties, books, stars = local(self.ties, "src", "dst"), local(self.books, "person"), local(self.stars, "person")
-        rest = {}
-        for nodes in _names_of_one_thing(ring, stars)[:TRIED]:
-            left = stars.filter(~pl.col("node").is_in(list(nodes)))
-            found, _ = candidate_groups(left, ties, books, people, self.hubs, self.parameters, self.at)
-            rows = scoring.scored_groups(found, people, left, ties, self.hubs, self.rules, self.usual)
-            holds = rows.filter(pl.col("structure").is_not_null() & (pl.col("persons") >= len(who) / 2))
-            best = holds["logit"].max()
-            rest[nodes] = self.score(float(best)) if isinstance(best, float) else 0.0
-        return rest
+
+@dataclass(frozen=True)
+class Around:
+    """A ring's persons and what they touch, each table with `person` numbered within the ring."""
+
+    people: pl.DataFrame
+    stars: pl.DataFrame
+    ties: pl.DataFrame
+    books: pl.DataFrame
+
+    def digest(self, found: Detection, ring: Ring) -> str:
+        """Return a name for all that decides what is left of the ring without one of its nodes."""
+        hubs = found.hubs.filter(pl.col("node").is_in(self.stars["node"].unique().implode())).select("node", "hub_kind")
+        said = hashlib.sha256(found.usual.to_json().encode() + found.rules.model_dump_json().encode())
+        said.update(found.parameters.model_dump_json().encode())
+        said.update(json.dumps([binder(g["view"], str(g["node"])) for g in ring.groups]).encode())
+        for frame in (self.people, self.stars, self.ties, self.books, hubs):
+            said.update(np.sort(frame.select(sorted(frame.columns)).hash_rows(seed=7).to_numpy()).tobytes())
+        return said.hexdigest()
+
+
+def _around(found: Detection, ring: Ring) -> Around:
+    who = pl.DataFrame({"person": sorted(ring.members)}, schema={"person": pl.UInt32}).with_row_index("local")
+    people = who.join(found.people, on="person", how="left").drop("person").rename({"local": "person"})
+
+    def local(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+        for column in columns:
+            rows = rows.join(who.rename({"person": column}), on=column).drop(column).rename({"local": column})
+        return rows
+
+    return Around(people, local(found.stars, "person"), local(found.ties, "src", "dst"), local(found.books, "person"))
 
 
 _FAMILY = {"sim": "device", "handset_batch": "device", "employer_phone": "employer"}
@@ -93,14 +130,16 @@ def detect(
     at: datetime,
     parameters: Parameters | None = None,
     societies: pl.DataFrame | None = None,
+    standing: Reference | None = None,
 ) -> Detection:
     """Return the rings of a snapshot.
 
     Args:
-        at: the snapshot's moment; links are as old as they are then.
+        at: the snapshot's moment.
         parameters: of the links' weights; the defaults where there are none.
         hubs: node, hub_kind: nodes that an honest reason explains.
         societies: person_id, society of the night before: where the search for communities starts.
+        standing: the reference of nights before; one of this snapshot takes its place when it does not fit.
     """
     parameters = parameters or defaults()
     people = conduct.persons(tables).with_row_index("person")
@@ -111,8 +150,16 @@ def detect(
         known = people.select("person_id").join(societies, on="person_id", how="left")["society"]
         fresh = pl.Series(np.arange(len(people), dtype=np.int64) + (known.max() or 0) + 1)  # type: ignore[operator]
         initial = known.cast(pl.Int64).fill_null(fresh).to_numpy().astype(np.uint32)
-    groups, labels = candidate_groups(stars, ties, books, people, hubs, parameters, at, initial)
-    usual = scoring.reference(groups, people, stars)
-    scored = scoring.scored_groups(groups, people, stars, ties, hubs, rules, usual)
-    rings = merging.rings(scored, groups, people, usual.rates)
-    return Detection(people, stars, ties, books, hubs, rules, groups, scored, usual, rings, labels, parameters, at)
+
+    def asked(at: datetime) -> tuple[Groups, NDArray[np.uint32]]:
+        return candidate_groups(stars, ties, books, people, hubs, parameters, at, initial)
+
+    # Links are as old as they are at the reference's moment, so that time alone moves no community.
+    groups, labels = asked(standing.at if standing else at)
+    if standing is None or not standing.fits(groups, len(people), at):
+        if standing is not None:
+            groups, labels = asked(at)
+        standing = reference(groups, people, stars, at)
+    scored = scoring.scored_groups(groups, people, stars, ties, hubs, rules, standing)
+    rings = merging.rings(scored, groups, people, standing.rates)
+    return Detection(people, stars, ties, books, hubs, rules, groups, scored, standing, rings, labels, parameters)

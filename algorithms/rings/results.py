@@ -37,6 +37,7 @@ HITS = pa.schema(
      ("rings", pa.int64()), ("persons_with_verdict", pa.int64()), ("fraud_ratio", pa.float64())]
 )  # fmt: skip
 SOCIETIES = pa.schema([_DAY, ("person_id", pa.string()), ("society", pa.int64())])
+WITHOUT = pa.schema([_DAY, ("digest", pa.string()), ("without", pa.string())])
 _RING_NODE = pa.schema(
     [("id", pa.string()), ("first_seen_at", _AT), ("last_seen_at", _AT), ("status", pa.string()),
      ("score", pa.float64()), ("size", pa.int64()), ("typology", pa.string()), ("exposure_cny", pa.float64()), _DAY,
@@ -66,6 +67,25 @@ def write_day(path: Path, day: date, rows: list[dict[str, Any]], schema: pa.Sche
         write_deltalake(path, table, partition_by=["as_of_date"])
     else:
         write_deltalake(path, table, mode="overwrite", predicate=f"as_of_date = '{day}'")
+
+
+def known_counterfactuals(path: Path, day: date) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return what was left of rings without their nodes as found on the newest night before `day`, by digest."""
+    rows = rows_before(path, day, WITHOUT.names)
+    if not len(rows):
+        return {}
+    last = rows.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
+    told = last.select("digest", "without").iter_rows()
+    return {digest: {tuple(nodes): score for nodes, score in json.loads(text)} for digest, text in told}
+
+
+def write_counterfactuals(path: Path, day: date, found: dict[str, dict[tuple[str, ...], float]]) -> None:
+    """Write what `known_counterfactuals` reads on the next night."""
+    rows = [
+        {"as_of_date": day, "digest": digest, "without": json.dumps(list(rest.items()))}
+        for digest, rest in sorted(found.items())
+    ]
+    write_day(path, day, rows, WITHOUT)
 
 
 def write_graph(

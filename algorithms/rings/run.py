@@ -10,13 +10,24 @@ import polars as pl
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from algorithms.rings import reference
 from algorithms.rings.detection import Detection, detect
 from algorithms.rings.evidence import member_evidence, ring_evidence
 from algorithms.rings.groups import binder
 from algorithms.rings.lineage import Descent, descend
 from algorithms.rings.links import Links, links_around
 from algorithms.rings.merging import Ring
-from algorithms.rings.results import HITS, MEMBERS, RINGS, SOCIETIES, rows_before, write_day, write_graph
+from algorithms.rings.results import (
+    HITS,
+    MEMBERS,
+    RINGS,
+    SOCIETIES,
+    known_counterfactuals,
+    rows_before,
+    write_counterfactuals,
+    write_day,
+    write_graph,
+)
 from algorithms.rings.rules import Rules, read_rules
 from algorithms.rings.snapshot import Snapshot
 from algorithms.weight_fitting import written_weights
@@ -65,8 +76,9 @@ def find_rings(
 ) -> dict[str, Any]:
     """Find the rings as of `at`, write them for `day`, and return how many there are by status and typology.
 
-    Writes `LAKE/results/{rings,ring_members,ring_rules,societies}` (that day's rows are replaced) and, where the graph
-    stands as of that day too, `LAKE/graph/{ring,member_of}` (for Neo4j). The same lake and day give the same rows.
+    Writes `LAKE/results/{rings,ring_members,ring_rules,ring_reference,ring_without,societies}` (that day's rows are
+    replaced) and, where the graph stands as of that day too, `LAKE/graph/{ring,member_of}` (for Neo4j). The same lake
+    and day give the same rows. Rings whose surroundings last night knows are not looked at again.
 
     Args:
         folder: where the snapshot is put; replaced.
@@ -81,7 +93,11 @@ def find_rings(
     before = rows_before(lake.results("societies"), day, ["person_id", "society", "as_of_date"])
     if len(before):
         before = before.filter(pl.col("as_of_date") == pl.col("as_of_date").max()).select("person_id", "society")
-    found = detect(tables, hub_nodes(lake, day), rules, at, written_weights(lake, day), before)
+    weights = written_weights(lake, day)
+    standing = reference.standing(lake.results("ring_reference"), day, rules, weights)
+    found = detect(tables, hub_nodes(lake, day), rules, at, weights, before, standing)
+    found.found_before = known_counterfactuals(lake.results("ring_without"), day)
+    looked = len(found.found_before)
     old, history = known_rings(lake, day)
     ids = found.people["person_id"].to_list()
     members = [frozenset(ids[p] for p in ring.members) for ring in found.rings]
@@ -103,6 +119,8 @@ def find_rings(
     dissolved = [_dissolved(d, day, born.get(d.ring_id), rules) for d in gone if d.ring_id in alive]
     write_day(lake.results("rings"), day, ring_rows + dissolved, RINGS)
     write_day(lake.results("ring_members"), day, member_rows, MEMBERS)
+    reference.keep(lake.results("ring_reference"), day, found.usual, rules, weights)
+    write_counterfactuals(lake.results("ring_without"), day, {key: found.found_before[key] for key in found.asked})
     write_day(lake.results("ring_rules"), day, rule_hits(found, day), HITS)
     societies = [
         {"as_of_date": day, "person_id": p, "society": int(s)} for p, s in zip(ids, found.societies, strict=True)
@@ -119,6 +137,8 @@ def find_rings(
         "status": dict(sorted(statuses.iter_rows())),
         "typology": dict(sorted(kinds.iter_rows())),
         "rules_version": rules.version,
+        "looked_at_anew": len(found.found_before) - looked,
+        "reference_of": found.usual.at.date().isoformat(),
     }
 
 

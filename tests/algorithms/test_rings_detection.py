@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from algorithms.rings.detection import detect
+from algorithms.rings.reference import Reference
 from algorithms.rings.rules import read_rules
 from algorithms.rings.snapshot import Tables
 
@@ -119,3 +120,58 @@ def test_communities_start_from_last_night(tmp_path):
     before = first.people.select("person_id", society=pl.Series(first.societies.astype("int64")))
     again = detect(tables, NO_HUBS, read_rules(), AT, societies=before)
     assert (again.societies == first.societies).all()
+
+
+TEN = [f"s{i}" for i in range(10)]
+
+
+def _two_rings(folder: Path, *more: dict) -> Tables:
+    honest = [{**row, "applied_at": row["applied_at"] - dt.timedelta(days=270)} for row in _applied(HONEST, 300)]
+    late = [{**row, "applied_at": row["applied_at"] + dt.timedelta(days=9)} for row in _applied(TEN, 2)]
+    return _tables(
+        folder, applications=honest + _applied(SIX, 3) + late,
+        stars=_star("device", "dev_1", SIX) + _star("device", "dev_2", TEN) + list(more),
+    )  # fmt: skip
+
+
+def test_a_ring_that_nothing_touched_is_not_looked_at_again_and_says_the_same_as_in_a_full_run(tmp_path):
+    last = detect(_two_rings(tmp_path / "monday"), NO_HUBS, read_rules(), AT)
+    for ring in last.rings:
+        last.without(ring)
+    tuesday = _two_rings(tmp_path / "tuesday", *_star("device", "dev_3", TEN[:4]))
+    at = AT + dt.timedelta(days=1)
+    usual = Reference.from_json(last.usual.to_json())
+    with_memory, full = (detect(tuesday, NO_HUBS, read_rules(), at, standing=usual) for _ in range(2))
+    assert with_memory.usual.at == AT  # Monday's reference stands
+    with_memory.found_before = dict(last.found_before)
+    assert len(full.rings) == 2
+    for ring, twin in zip(with_memory.rings, full.rings, strict=True):
+        assert (ring.members, ring.logit) == (twin.members, twin.logit)
+        assert with_memory.without(ring) == full.without(twin)
+    assert len(with_memory.found_before) == len(last.found_before) + 1  # the ring of ten alone
+    kept = {tuple(full.people[r.members]["person_id"]): r.logit for r in full.rings}
+    before = {tuple(last.people[r.members]["person_id"]): r.logit for r in last.rings}
+    assert kept[tuple(SIX)] == before[tuple(SIX)]
+
+
+def test_a_reference_gives_way_after_a_month_or_when_the_world_grows_or_has_a_new_view(tmp_path):
+    tables = _two_rings(tmp_path / "a")
+    usual = detect(tables, NO_HUBS, read_rules(), AT).usual
+
+    def used(tables: Tables, days: int) -> dt.datetime:
+        return detect(tables, NO_HUBS, read_rules(), AT + dt.timedelta(days=days), standing=usual).usual.at
+
+    assert used(tables, 29) == AT
+    assert used(tables, 30) == AT + dt.timedelta(days=30)
+    new_view = _two_rings(tmp_path / "b", *_star("address", "adr_1", HONEST[:3]))
+    assert used(new_view, 1) == AT + dt.timedelta(days=1)
+    crowd = _tables(tmp_path / "c", applications=_applied([f"c{i}" for i in range(300)], 300))
+    assert used(crowd, 1) == AT + dt.timedelta(days=1)
+
+
+def test_a_reference_is_read_as_it_was_written(tmp_path):
+    usual = detect(_two_rings(tmp_path), NO_HUBS, read_rules(), AT).usual
+    again = Reference.from_json(usual.to_json())
+    assert again.to_json() == usual.to_json()
+    assert again.usual.schema == usual.usual.schema
+    assert again.priors.schema == usual.priors.schema
