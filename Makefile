@@ -51,7 +51,8 @@ bench-algorithms: .venv/.dev ## measure components and communities at 10⁶ to 1
 	$(BIN)/python -m benchmarks.algorithms all
 
 lock: .venv/.uv ## resolve requirements/*.txt anew from pyproject.toml
-	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra algorithms --extra notebooks --extra bench --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra algorithms --extra gnn --extra notebooks --extra bench --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra spark --extra algorithms --extra gnn -o requirements/gnn.txt
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra spark --extra algorithms -o requirements/spark.txt
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/core.txt
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate

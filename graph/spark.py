@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -14,11 +15,18 @@ from graph.settings import PlatformSettings, SparkSettings
 
 
 def spark_session(
-    name: str, settings: SparkSettings, platform: PlatformSettings, jar_sets: tuple[str, ...] = ("spark",)
+    name: str,
+    settings: SparkSettings,
+    platform: PlatformSettings,
+    jar_sets: tuple[str, ...] = ("spark",),
+    more: Mapping[str, str] | None = None,
 ) -> SparkSession:
     """Return the process's session, started on first call (20–30 s).
 
     All times are UTC. Event logs and the web page are off: plans may name files.
+
+    Args:
+        more: Spark settings beside ours, or in their place.
     """
     jars = [str(jar) for jar_set in jar_sets for jar in fetch(jar_set, platform.cache)]
     local = settings.local_dir.absolute()
@@ -52,11 +60,13 @@ def spark_session(
         "spark.executorEnv.POLARS_MAX_THREADS": "1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.sql.ui.explainMode": "simple",  # nobody reads plans, and writing them takes a tenth of a night
+        "spark.sql.maxPlanStringLength": "0",
         "spark.python.worker.reuse": "true",
         "spark.log.level": "ERROR",
     }
     builder = SparkSession.builder.appName(name).master(settings.master)
-    for key, value in conf.items():
+    for key, value in (conf | dict(more or {})).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 

@@ -19,6 +19,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if not set(fixtures).isdisjoint(getattr(item, "fixturenames", ())):
                 item.add_marker(marker)
 
+# Plans of a few rows each: to compile them would take a third of the run. `make demo` and the benchmarks compile.
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
@@ -27,7 +30,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     with pytest.MonkeyPatch.context() as patch:
         # Small tables, many plans: Java's second compiler would take longer than it saves.
         patch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m")
-        session = spark_session("tests", settings, PlatformSettings(), ("spark", "graphframes"))
+        session = spark_session("tests", settings, PlatformSettings(), ("spark", "graphframes"), _INTERPRETED)
     yield session
     session.stop()
 
