@@ -1,0 +1,1 @@
+"""Models that score applications, and the rivals they must beat."""

@@ -1,0 +1,129 @@
+"""A sampled batch, or a whole graph, as the tensors that a layer reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnn.data.store import ALWAYS, NEVER, Store
+from gnn.models.bag import Bags
+from gnn.sampling.temporal import NO_TIME, Batch, Edges
+
+_DAY = 86_400e6
+_UNDATED_DAYS = 3650.0  # as old as an edge without a date is taken to be
+TIMES = 6  # numbers that say how old an edge is
+
+
+@dataclass
+class LayerEdges:
+    """The edges of one relation that one layer reads; `age` float32 (E, TIMES), None where nothing is dated."""
+
+    relation: int
+    bags: Bags
+    age: Tensor | None
+
+
+@dataclass
+class Inputs:
+    """What a model reads.
+
+    `seeds`: how many by label. `x`: label to float32 (nodes, columns), see `node_inputs`. `layers`: for each layer its
+    edges and how many nodes of each label it gives a result for; those are the first of the label.
+    """
+
+    seeds: dict[str, int]
+    x: dict[str, Tensor]
+    layers: list[tuple[list[LayerEdges], dict[str, int]]]
+
+
+def age_code(days: np.ndarray) -> Tensor:
+    """Return how old an edge is, as `TIMES` numbers: a step at a day, a week, a month, a quarter, a year, and ln."""
+    log = np.log1p(np.maximum(days, 0)).astype(np.float32)
+    marks = np.log1p(np.array([1, 7, 30, 90, 365], np.float32))
+    steps = 1 / (1 + np.exp(-4 * (log[:, None] - marks[None])))
+    return torch.from_numpy(np.concatenate([steps, log[:, None] / 6], axis=1).astype(np.float32))
+
+
+def node_inputs(store: Store, label: str, rows: np.ndarray, times: np.ndarray) -> Tensor:
+    """Return features of nodes as known at their times: x, then for each fact whether it is known and for how long.
+
+    float32 (rows, `width`): features, then facts; one known d days is (1, 1 / (1 + d / 30)), not known (0, 0). A label
+    with neither has one column of ones.
+    """
+    nodes, parts = store.nodes[label], []
+    if nodes.x is not None:
+        parts.append(np.asarray(nodes.x[rows], np.float32))
+    if nodes.known is not None:
+        since = np.asarray(nodes.known[rows])
+        told = (since <= times[:, None]) & (since != NEVER)
+        days = np.where(told & (since != ALWAYS), (times[:, None] - np.where(told, since, 0)) / _DAY, 0)
+        parts += [told.astype(np.float32), (told / (1 + np.maximum(days, 0) / 30)).astype(np.float32)]
+    if not parts:
+        return torch.ones(len(rows), 1)
+    return torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, axis=1)))
+
+
+def width(store: Store, label: str) -> int:
+    """Return the number of columns of `node_inputs`."""
+    nodes = store.nodes[label]
+    return len(nodes.features) + 2 * len(nodes.facts) or 1
+
+
+def edge_ages(store: Store, batch: Batch, edges: Edges) -> Tensor | None:
+    """Return `age_code` of a batch's edges of one relation, None where none of them is dated."""
+    rel = store.relations[edges.relation]
+    since = np.asarray(rel.since[edges.position])
+    if (since == ALWAYS).all():
+        return None
+    times = np.repeat(batch.nodes[rel.dst].times[: len(edges.offsets) - 1], np.diff(edges.offsets))
+    return _ages(since, times)
+
+
+def _ages(since: np.ndarray, times: np.ndarray) -> Tensor:
+    known = (since != ALWAYS) & (times != NO_TIME)
+    return age_code(np.where(known, (times - np.where(known, since, times)) / _DAY, _UNDATED_DAYS))
+
+
+def from_batch(store: Store, batch: Batch) -> Inputs:
+    """Return the tensors of a sampled batch; layer i leaves out what only deeper hops needed."""
+    x = {label: node_inputs(store, label, nodes.rows, nodes.times) for label, nodes in batch.nodes.items()}
+    dated = [edge_ages(store, batch, edges) for edges in batch.edges]
+    layers = []
+    for layer in range(batch.hops):
+        hop = batch.hops - 1 - layer
+        counts = {label: nodes.by_hop[hop] for label, nodes in batch.nodes.items()}
+        reads = {label: nodes.by_hop[hop + 1] for label, nodes in batch.nodes.items()}
+        edges_here = []
+        for edges, age in zip(batch.edges, dated, strict=True):
+            rel, last = store.relations[edges.relation], edges.by_hop[hop]
+            if last:
+                bags = Bags(edges.source[:last], edges.offsets[: counts[rel.dst] + 1], reads[rel.src])
+                edges_here.append(LayerEdges(edges.relation, bags, None if age is None else age[:last]))
+        layers.append((edges_here, counts))
+    return Inputs(batch.seeds, x, layers)
+
+
+def whole(store: Store, label: str, hops: int, time: int = NO_TIME) -> Inputs:
+    """Return the tensors of the whole graph as known at `time`: every layer reads every edge."""
+    counts = {name: nodes.count for name, nodes in store.nodes.items()}
+    x = {n: node_inputs(store, n, np.arange(c), np.full(c, time)) for n, c in counts.items()}
+    edges = []
+    for i, rel in enumerate(store.relations):
+        since, source, indptr = np.asarray(rel.since), np.asarray(rel.neighbor, np.int64), np.asarray(rel.indptr)
+        kept = since <= time
+        if rel.until is not None:
+            kept &= np.asarray(rel.until) > time
+        if not kept.all():
+            targets = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[kept]
+            source, since = source[kept], since[kept]
+            indptr = np.concatenate([[0], np.cumsum(np.bincount(targets, minlength=len(indptr) - 1))]).astype(np.int64)
+        if not len(source):
+            continue
+        age = None
+        if not (since == ALWAYS).all():
+            age = _ages(since, np.full(len(since), time))
+        edges.append(LayerEdges(i, Bags(source, indptr.copy(), counts[rel.src]), age))
+    return Inputs({label: counts[label]}, x, [(edges, counts)] * hops)

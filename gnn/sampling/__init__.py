@@ -1,0 +1,1 @@
+"""Neighbors of seeds, never from after a seed's time."""
