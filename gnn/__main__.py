@@ -8,19 +8,28 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+from graph.failures import spoken
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Models on the graph.")
+console = Console()
+_LAKE = "Default: CREDIT_GRAPH_LAKE or .local/lake"
+_MODELS = Path(".local/models")
+
+
+def _end_of(day: datetime) -> datetime:
+    return day.replace(tzinfo=UTC) + timedelta(days=1, microseconds=-1)
 
 
 @app.callback()
-def main() -> None:
-    """Models on the graph: an honest race, training, scoring, the champion."""
+def _group() -> None:
+    """An honest race on the graph, scores, explanations, the champion."""
 
 
 @app.command()
@@ -30,30 +39,129 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one last line of JSON.")] = False,
 ) -> None:
     """Train every registered model on each split of FILE and print AUC, AP and Recall@K as mean ± sd."""
-    from gnn.benchmark import UnknownModelError, race, summary
-    from gnn.neutral import BadFileError, read_task
+    with spoken():
+        from gnn.benchmark import run
 
-    console = Console(stderr=True)
-    results = []
-    try:
-        task = read_task(file)
-        with console.status("Reading") as status:
-            for number, name, row in race(task, model):
-                results.append((number, name, row))
-                status.update(f"Split {number + 1} of {len(task.train)}: {name} done, AUC {row['auc']:.4f}")
-    except (BadFileError, UnknownModelError) as error:
-        console.print(f"[red]{error}[/]", highlight=False)
-        raise typer.Exit(2) from None
-    told = summary(results)
-    table = Table(title=f"{task.name}: {len(task.train)} splits, test part")
-    for column in ("model", "AUC", "AP", "Recall@K", "seconds"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for name, row in told["models"].items():
-        cells = (f"{row[what]['mean']:.4f} ± {row[what]['sd']:.4f}" for what in ("auc", "ap", "recall_at_k"))
-        table.add_row(name, *cells, f"{row['seconds']:.0f}")
-    Console(width=None if Console().is_terminal else 100).print(table)
+        told = run(file, model, console)
     if as_json:
         print(json.dumps(told))
+
+
+@app.command()
+def data(
+    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the end of this day, UTC")],
+    out: Annotated[Path, typer.Option(help="The store's folder; replaced")],
+    lake: Annotated[Path | None, typer.Option(help=_LAKE)] = None,
+    by_delivery: Annotated[
+        bool, typer.Option(help="--no-by-delivery sets delivery dates aside: to train on a bulk-loaded history")
+    ] = True,
+) -> None:
+    """Write the graph as of a day, with its applications, as arrays to learn from and to score."""
+    with spoken():
+        from gnn.data.lake import build
+        from graph.lake import Lake
+        from graph.settings import PlatformSettings
+        from graph.spark import SparkOnDemand
+
+        spark = SparkOnDemand("data", console)
+        try:
+            told = build(spark(), Lake(lake or PlatformSettings().lake), _end_of(day), out, by_delivery=by_delivery)
+        finally:
+            spark.stop()
+        console.print(
+            f"{out}: {told['nodes']:,} nodes, {told['edges']:,} edges of {told['relations']} relations, "
+            f"{told['seeds']:,} applications, {told['labeled']:,} with a verdict."
+        )
+
+
+@app.command()
+def train(
+    store: Annotated[Path, typer.Option(help="A store's folder, from `gnn data`")],
+    train_until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day to learn from, UTC")],
+    validate_until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day to choose by, UTC")],
+    known_by: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day the labels are taken; the test is later. Default: the day before"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="A folder for each model is written here")] = Path(".local/race"),
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be given again. Default: all")] = None,
+    label: Annotated[str, typer.Option(help="fraud (verdicts) or missed (first instalments)")] = "fraud",
+    budget: Annotated[float, typer.Option(min=0.0001, max=1, help="Share of applications alerted")] = 0.01,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same models")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on from checkpoints of a run that was cut off")] = False,
+) -> None:
+    """Train models on a store and print what each reached on the later applications."""
+    with spoken():
+        from gnn.training.command import train as run
+        from gnn.training.sage import SageSettings
+
+        taken = None if known_by is None else _end_of(known_by)
+        until = (_end_of(train_until), _end_of(validate_until), taken)
+        settings = SageSettings.model_validate({"seed": seed})
+        run(store, out, model or [], until, console, label=label, budget=budget, settings=settings, resume=resume)
+
+
+@app.command()
+def promote(
+    trained: Annotated[Path, typer.Argument(help="A model's folder, from `gnn train`")],
+    registry: Annotated[Path, typer.Option(help="The registry's folder")] = _MODELS,
+    budget: Annotated[float, typer.Option(min=0.0001, max=1, help="Share of applications alerted")] = 0.01,
+    store: Annotated[Path | None, typer.Option(help="The challenger's store, for rivals to score its window")] = None,
+    baseline: Annotated[str | None, typer.Option(help="A registered model to beat as well")] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap")] = 0,
+) -> None:
+    """Register a trained model and let it try to become champion: it must win on its later window."""
+    with spoken():
+        from gnn.champion.command import promote as run
+
+        if not run(trained, registry, console, budget=budget, store=store, baseline=baseline, seed=seed):
+            raise typer.Exit(3)
+
+
+@app.command("roll-back")
+def roll_back(
+    reason: Annotated[str, typer.Option(help="Why, for whoever reads the ledger")],
+    registry: Annotated[Path, typer.Option(help="The registry's folder")] = _MODELS,
+) -> None:
+    """Put the champion before this one back in its place."""
+    with spoken():
+        from gnn.champion.registry import Registry
+
+        console.print(f"The champion is {Registry(registry).roll_back(reason)} again.")
+
+
+@app.command()
+def ledger(
+    registry: Annotated[Path, typer.Option(help="The registry's folder")] = _MODELS,
+    replay: Annotated[int | None, typer.Option(help="Make the decision of this line again and compare")] = None,
+) -> None:
+    """List what was registered, promoted, refused and rolled back, or replay a decision."""
+    with spoken():
+        from gnn.champion.command import show_ledger
+
+        if not show_ledger(registry, console, replay):
+            raise typer.Exit(3)
+
+
+@app.command()
+def score(
+    store: Annotated[Path, typer.Option(help="A store's folder, from `gnn data`")],
+    registry: Annotated[Path, typer.Option(help="The registry whose champion scores")] = _MODELS,
+    version: Annotated[str | None, typer.Option(help="Another registered model than the champion")] = None,
+    lake: Annotated[Path | None, typer.Option(help=_LAKE)] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day applied on, UTC; default: all")
+    ] = None,
+) -> None:
+    """Score applications, each as of its own minute, and write them to LAKE/results/applicant_scores."""
+    with spoken():
+        from gnn.scoring import score as run
+        from graph.lake import Lake
+        from graph.settings import PlatformSettings
+
+        where = Lake(lake or PlatformSettings().lake)
+        told = run(store, registry, where, version, None if since is None else since.replace(tzinfo=UTC))
+        console.print(f"{told.rows:,} applications scored by {told.version}; {told.place}.")
 
 
 if __name__ == "__main__":

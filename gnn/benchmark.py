@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from gnn.models import aggregates, trees
-from gnn.neutral import NODE, Task
+from gnn.neutral import NODE, Task, read_task
 
 Scores = NDArray[np.float64]
 SELECTED = "selected"
@@ -185,3 +188,27 @@ def summary(results: list[tuple[int, str, dict[str, float]]]) -> dict[str, Any]:
             for what in ("auc", "ap", "recall_at_k")
         } | {"seconds": float(np.sum([r["seconds"] for r in rows]))}
     return {"models": models}
+
+
+def run(file: Path, names: list[str] | None, console: Console) -> dict[str, Any]:
+    """Race models on a file, print the table, and return the summary.
+
+    Raises:
+        BadFileError: the file cannot be used.
+        UnknownModelError: a name is not registered.
+    """
+    task = read_task(file)
+    results = []
+    with console.status("Reading") as status:
+        for number, name, row in race(task, names):
+            results.append((number, name, row))
+            status.update(f"Split {number + 1} of {len(task.train)}: {name} reached AUC {row['auc']:.4f}")
+    told = summary(results)
+    table = Table(title=f"{task.name}: {len(task.train)} splits, test part")
+    for column in ("model", "AUC", "AP", "Recall@K", "seconds"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for name, row in told["models"].items():
+        cells = (f"{row[what]['mean']:.4f} ± {row[what]['sd']:.4f}" for what in ("auc", "ap", "recall_at_k"))
+        table.add_row(name, *cells, f"{row['seconds']:.0f}")
+    console.print(table)
+    return told

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 ALWAYS = np.iinfo(np.int64).min  # an edge without a time
@@ -123,11 +124,14 @@ def relation(
     return Relation(name, src, dst, indptr, source[order].astype(np.uint32), known[order], ended)
 
 
-def write_store(store: Store, folder: Path, ids: dict[str, Any] | None = None) -> str:
+def write_store(
+    store: Store, folder: Path, ids: dict[str, Any] | None = None, beside: dict[str, Any] | None = None
+) -> str:
     """Write a store into `folder`, replacing what was there, and return its digest.
 
     Args:
         ids: an Arrow table with the column `id` by label.
+        beside: further Arrow tables by file name.
     """
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -146,8 +150,6 @@ def write_store(store: Store, folder: Path, ids: dict[str, Any] | None = None) -
             if array is not None:
                 save(fresh / "nodes" / label / f"{name}.npy", array)
         if ids is not None and label in ids:
-            import pyarrow.parquet as pq
-
             (fresh / "nodes" / label).mkdir(parents=True, exist_ok=True)
             pq.write_table(ids[label], fresh / "nodes" / label / "ids.parquet")
     for i, rel in enumerate(store.relations):
@@ -157,6 +159,8 @@ def write_store(store: Store, folder: Path, ids: dict[str, Any] | None = None) -
         ):  # fmt: skip
             if part is not None:
                 save(fresh / "relations" / str(i) / f"{name}.npy", part)
+    for name, table in (beside or {}).items():
+        pq.write_table(table, fresh / name)
     told["digest"] = said.hexdigest()[:16]
     (fresh / "store.json").write_text(json.dumps(told, indent=1, default=str) + "\n")
     shutil.rmtree(folder, ignore_errors=True)

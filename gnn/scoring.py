@@ -1,0 +1,98 @@
+"""Scores of applications by a registered model, each as of its own minute, with reasons in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from gnn.champion.card import Calibrator
+from gnn.champion.registry import Registry, RegistryError
+from gnn.data.store import Store, open_store
+from gnn.explanations import Reason, reasons
+from gnn.training.models import load
+from gnn.training.parts import micros, read_seeds
+from gnn.training.race import CALIBRATOR, predictions
+from graph.lake import Lake, has_table
+
+_REASON = pa.struct([("text", pa.string()), ("contribution", pa.float64())])
+APPLICANT_SCORES = pa.schema(
+    [("application_id", pa.string()), ("applicant_id", pa.string()), ("person_id", pa.string()),
+     ("as_of_at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("model_version", pa.string()),
+     ("reasons", pa.list_(_REASON))]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How many applications were scored, by which model, and where the scores are."""
+
+    rows: int
+    version: str
+    place: Path
+
+
+def calibrated(model_folder: Path, store: Store, seeds: pl.DataFrame) -> pl.Series:
+    """Return the calibrated score in [0, 1] of each seed by the model in a folder."""
+    scores = load(model_folder).score(store, seeds)
+    return pl.Series("score", Calibrator.load(model_folder / CALIBRATOR).apply(scores))
+
+
+def window_scores(model_folder: Path, store_folder: Path, window: pl.DataFrame, out: Path) -> Path:
+    """Write to `out` what a model says of the applications of another model's predictions, and return `out`.
+
+    Args:
+        window: application_id (key), label.
+    """
+    store = open_store(store_folder)
+    seeds = read_seeds(store_folder).drop("label").join(window.select("application_id", "label"), "application_id")
+    predictions(seeds, calibrated(model_folder, store, seeds).to_numpy()).write_parquet(out)
+    return out
+
+
+def score(
+    store_folder: Path, registry: Path, lake: Lake, version: str | None = None, since: datetime | None = None
+) -> Scored:
+    """Score the applications of a store and write them to `LAKE/results/applicant_scores` (key application_id, model).
+
+    Rows of the same model and applications are replaced, so that a run that was cut off is run again.
+
+    Args:
+        version: a registered model; the champion where none is given.
+        since: only applications made then or later.
+
+    Raises:
+        RegistryError: there is no champion.
+    """
+    models = Registry(registry)
+    chosen = version or models.champion()
+    if chosen is None:
+        raise RegistryError(f"{registry} has no champion. Promote one (python -m gnn promote), or name --version.")
+    models.verify(chosen)
+    store, seeds = open_store(store_folder), read_seeds(store_folder)
+    if since is not None:
+        seeds = seeds.filter(pl.col("at") >= micros(since))
+    folder = registry / chosen / "model"
+    scores = calibrated(folder, store, seeds)
+    told: list[list[Reason]] = reasons(load(folder), store, seeds)
+    rows = pa.table(
+        {
+            "application_id": seeds["application_id"].to_arrow(), "applicant_id": seeds["applicant_id"].to_arrow(),
+            "person_id": seeds["person_id"].to_arrow(),
+            "as_of_at": seeds["at"].cast(pl.Datetime("us")).dt.replace_time_zone("UTC").to_arrow(),
+            "score": scores.to_arrow(), "model_version": pa.array([chosen] * len(seeds)),
+            "reasons": [[reason.record() for reason in of] for of in told],
+        }
+    ).cast(APPLICANT_SCORES)  # fmt: skip
+    path = lake.results("applicant_scores")
+    if has_table(path):
+        same = "old.application_id = new.application_id AND old.model_version = new.model_version"
+        merge = DeltaTable(path).merge(rows, same, source_alias="new", target_alias="old")
+        merge.when_matched_update_all().when_not_matched_insert_all().execute()
+    else:
+        write_deltalake(path, rows)
+    return Scored(len(rows), chosen, path)

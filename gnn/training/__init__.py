@@ -1,0 +1,1 @@
+"""From a store and its seeds to trained models and what they say."""
