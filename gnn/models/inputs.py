@@ -79,10 +79,11 @@ def edge_ages(store: Store, batch: Batch, edges: Edges) -> Tensor | None:
     if (since == ALWAYS).all():
         return None
     times = np.repeat(batch.nodes[rel.dst].times[: len(edges.offsets) - 1], np.diff(edges.offsets))
-    return _ages(since, times)
+    return ages(since, times)
 
 
-def _ages(since: np.ndarray, times: np.ndarray) -> Tensor:
+def ages(since: np.ndarray, times: np.ndarray) -> Tensor:
+    """Return `age_code` of edges known since `since`, asked about at `times` (both microseconds)."""
     known = (since != ALWAYS) & (times != NO_TIME)
     return age_code(np.where(known, (times - np.where(known, since, times)) / _DAY, _UNDATED_DAYS))
 
@@ -124,6 +125,6 @@ def whole(store: Store, label: str, hops: int, time: int = NO_TIME) -> Inputs:
             continue
         age = None
         if not (since == ALWAYS).all():
-            age = _ages(since, np.full(len(since), time))
+            age = ages(since, np.full(len(since), time))
         edges.append(LayerEdges(i, Bags(source, indptr.copy(), counts[rel.src]), age))
     return Inputs({label: counts[label]}, x, [(edges, counts)] * hops)

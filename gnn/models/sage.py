@@ -50,7 +50,7 @@ class Sage(nn.Module):
             self.register_buffer(f"scale_{name}", torch.ones(count))
         self.enter = nn.ModuleDict({name: nn.Linear(count, hidden) for name, count in widths.items()})
         self.layers = nn.ModuleList(
-            _Layer(list(widths), self.relations, hidden, dropout, aggregation) for _ in range(layers)
+            Layer(list(widths), self.relations, hidden, dropout, aggregation) for _ in range(layers)
         )
         self.leave = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, 1))
 
@@ -85,7 +85,9 @@ class Sage(nn.Module):
         return logits
 
 
-class _Layer(nn.Module):
+class Layer(nn.Module):
+    """One step of messages over every relation."""
+
     def __init__(self, labels: list[str], relations: list[Any], hidden: int, dropout: float, aggregation: Aggregation):
         super().__init__()
         self.dropout, self.relations = dropout, relations
@@ -99,20 +101,29 @@ class _Layer(nn.Module):
         )
 
     def forward(self, h: dict[str, Tensor], edges: list[LayerEdges], counts: dict[str, int]) -> dict[str, Tensor]:
+        """Return the next states by label, of the first `counts` nodes of each."""
         normed = {name: self.norm[name](state) for name, state in h.items()}
-        z = {name: self.own[name](state[: counts[name]]) for name, state in normed.items()}
+        told: dict[str, list[Tensor]] = {name: [] for name in h}
         for of in edges:
             src, _, dst = self.relations[of.relation]
-            told = self._aggregated(of, normed[src], normed[dst])
-            z[dst] = _added(z[dst], told)
-        after = {}
-        for name, state in z.items():
-            state = functional.dropout(functional.gelu(state), self.dropout, self.training)
-            state = functional.dropout(self.out[name](state), self.dropout, self.training)
-            after[name] = h[name][: counts[name]] + state
-        return after
+            told[dst].append(self.aggregated(of, normed[src], normed[dst]))
+        return {n: self.after(n, state[: counts[n]], normed[n][: counts[n]], told[n]) for n, state in h.items()}
 
-    def _aggregated(self, of: LayerEdges, source: Tensor, target: Tensor) -> Tensor:
+    def after(self, name: str, state: Tensor, normed: Tensor, told: list[Tensor]) -> Tensor:
+        """Return the next state of nodes of a label, (nodes, hidden).
+
+        Args:
+            state: (nodes, hidden); `normed`: the same through the layer's norm.
+            told: what each relation brings, for the first rows or for all.
+        """
+        z = self.own[name](normed)
+        for part in told:
+            z = _added(z, part)
+        z = functional.dropout(functional.gelu(z), self.dropout, self.training)
+        return state + functional.dropout(self.out[name](z), self.dropout, self.training)
+
+    def aggregated(self, of: LayerEdges, source: Tensor, target: Tensor) -> Tensor:
+        """Return what a relation brings to its targets from the normed states of both ends, (targets, hidden)."""
         bags = of.bags
         if self.gate is None:
             found = self.of_neighbors[of.relation](mean_of_neighbors(source[: bags.count], bags))

@@ -1,0 +1,1 @@
+"""Scoring everybody: every node of a label from all of its neighbors, layer by layer."""

@@ -1,0 +1,134 @@
+"""Every node's state, one layer after another, from all neighbors that stood at one moment.
+
+Each layer is computed once for each node; sampling computes a node again for everybody who meets it. States lie in
+memory-mapped files, so that a graph larger than memory passes through in chunks (Ying et al. 2018, PinSage).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnn.data.store import ALWAYS, Relation, Store
+from gnn.models.bag import Bags
+from gnn.models.inputs import LayerEdges, ages, node_inputs
+from gnn.models.sage import Layer, Sage
+from gnn.sampling.temporal import NO_TIME
+
+CHUNK = 50_000  # nodes worked on at a time
+_EDGES = 4_000_000  # edges of a relation read at a time
+_State = NDArray[np.float32]
+
+
+@torch.no_grad()
+def score_all(
+    model: Sage, store: Store, time: int = NO_TIME, *, chunk: int = CHUNK, scratch: Path | None = None
+) -> NDArray[np.float32]:
+    """Return the logit of every node of the model's label as of `time` (inclusive, microseconds), float32 (nodes,).
+
+    The same as the model's forward pass on the whole graph, to rounding.
+
+    Args:
+        scratch: where states are kept meanwhile: 4 bytes x hidden x nodes, three times; the system's temporary folder.
+    """
+    model.eval()
+    wanted = _wanted(model)
+    with TemporaryDirectory(dir=scratch) as folder:
+        states = _States(Path(folder), int(model.told["hidden"]))
+        h = {name: states.new(f"0-{name}", store.nodes[name].count) for name in wanted[0]}
+        for name, state in h.items():
+            for rows in _chunks(len(state), chunk):
+                times = np.full(len(rows), time)
+                state[rows] = model.entered(name, node_inputs(store, name, rows, times)).numpy()
+        for number, module in enumerate(model.layers):
+            assert isinstance(module, Layer)
+            h = _next(module, store, h, wanted[number + 1], time, chunk, states, number + 1)
+        logits = np.empty(store.nodes[model.label].count, np.float32)
+        for rows in _chunks(len(logits), chunk):
+            logits[rows] = model.leave(torch.from_numpy(h[model.label][rows])).squeeze(1).numpy()
+    return logits
+
+
+class _States:
+    """Arrays float32 (nodes, hidden) in files of one folder."""
+
+    def __init__(self, folder: Path, hidden: int):
+        self._folder, self._hidden = folder, hidden
+
+    def new(self, name: str, count: int) -> _State:
+        shape = (count, self._hidden)
+        if not count:
+            return np.empty(shape, np.float32)
+        return np.lib.format.open_memmap(self._folder / f"{name}.npy", "w+", np.float32, shape)
+
+    def drop(self, prefix: str) -> None:
+        for path in self._folder.glob(f"{prefix}-*.npy"):
+            path.unlink()
+
+
+def _wanted(model: Sage) -> list[set[str]]:
+    """Return the labels whose states are needed before each layer, and after the last."""
+    found = [{model.label}]
+    for _ in model.layers:
+        found.insert(0, found[0] | {src for src, _, dst in model.relations if dst in found[0]})
+    return found
+
+
+def _chunks(count: int, size: int) -> list[NDArray[np.int64]]:
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _next(
+    layer: Layer, store: Store, h: dict[str, _State], wanted: set[str], time: int, chunk: int, states: _States,
+    number: int,
+) -> dict[str, _State]:  # fmt: skip
+    normed = {name: states.new(f"n{number}-{name}", len(state)) for name, state in h.items()}
+    for name, state in h.items():
+        for rows in _chunks(len(state), chunk):
+            normed[name][rows] = layer.norm[name](torch.from_numpy(state[rows])).numpy()
+    whole = {name: torch.from_numpy(array) for name, array in normed.items()}
+    after = {}
+    for name in sorted(wanted):
+        after[name] = states.new(f"{number}-{name}", len(h[name]))
+        ending = [(i, rel) for i, rel in enumerate(store.relations) if rel.dst == name and len(rel)]
+        for rows in _chunks(len(h[name]), chunk):
+            own = whole[name][rows[0] : rows[-1] + 1]
+            told = [_told(layer, i, rel, rows, whole[rel.src], own, time) for i, rel in ending]
+            after[name][rows] = layer.after(name, torch.from_numpy(h[name][rows]), own, told).numpy()
+    states.drop(f"n{number}")
+    states.drop(str(number - 1))
+    return after
+
+
+def _told(
+    layer: Layer, number: int, rel: Relation, rows: NDArray[np.int64], source: Tensor, own: Tensor, time: int
+) -> Tensor:
+    """Return what a relation brings to consecutive rows; a part of them at a time where they have many edges."""
+    indptr = np.asarray(rel.indptr[rows[0] : rows[-1] + 2])
+    parts = []
+    for first, last in pairwise([0, *_cuts(indptr), len(rows)]):
+        edges = slice(int(indptr[first]), int(indptr[last]))
+        neighbor, since = np.asarray(rel.neighbor[edges], np.int64), np.asarray(rel.since[edges])
+        offsets = indptr[first : last + 1] - indptr[first]
+        stands = since <= time
+        if rel.until is not None:
+            stands &= np.asarray(rel.until[edges]) > time
+        if not stands.all():
+            neighbor, since = neighbor[stands], since[stands]
+            offsets = np.concatenate([[0], np.cumsum(stands)])[offsets]
+        age = None if (since == ALWAYS).all() else ages(since, np.full(len(since), time))
+        bags = Bags(neighbor, np.ascontiguousarray(offsets, np.int64), len(source))
+        parts.append(layer.aggregated(LayerEdges(number, bags, age), source, own[first:last]))
+    return torch.cat(parts)
+
+
+def _cuts(indptr: NDArray[np.int64]) -> list[int]:
+    """Return where to cut rows so that no part has many more than `_EDGES` edges; a row is never cut."""
+    marks = np.arange(indptr[0] + _EDGES, indptr[-1], _EDGES)
+    return [int(cut) for cut in np.unique(np.searchsorted(indptr, marks)) if 0 < cut < len(indptr) - 1]
