@@ -19,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if not set(fixtures).isdisjoint(getattr(item, "fixturenames", ())):
                 item.add_marker(marker)
 
+
 # Plans of a few rows each: to compile them would take a third of the run. `make demo` and the benchmarks compile.
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 

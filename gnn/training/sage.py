@@ -133,7 +133,7 @@ def _epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        total += float(loss) * len(part)
+        total += loss.item() * len(part)
     return total / max(1, len(order))
 
 
