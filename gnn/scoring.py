@@ -50,7 +50,7 @@ def window_scores(model_folder: Path, store_folder: Path, window: pl.DataFrame, 
     """
     store = open_store(store_folder)
     seeds = read_seeds(store_folder).drop("label").join(window.select("application_id", "label"), "application_id")
-    predictions(seeds, calibrated(model_folder, store, seeds).to_numpy()).write_parquet(out)
+    predictions(seeds, load(model_folder).score(store, seeds)).write_parquet(out)
     return out
 
 

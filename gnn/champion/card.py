@@ -29,6 +29,7 @@ BINS = 15  # of equal mass, for calibration
 ISOTONIC_FROM = 1_000  # fewer rows make a step function of accidents: Niculescu-Mizil & Caruana 2005
 ISOTONIC_RARER = 100  # and so do fewer of the rarer class, however many rows there are
 _CLIP = 1e-6  # of a score whose logit is taken
+_FLAT = 1e-3  # slope of a calibrator whose scores tell nothing
 _AT = pl.Datetime("us", "UTC")
 
 
@@ -280,7 +281,7 @@ class Calibrator:
             scores: in [0, 1].
 
         Raises:
-            CardError: one class only, scores that are not in [0, 1], or frauds that score lower than the others.
+            CardError: one class only, or scores that are not in [0, 1].
         """
         rows = pl.DataFrame({"label": labels, "score": scores}).with_row_index("application_id")
         labels, scores = _usable(Predictions.of(rows.with_columns(at=pl.lit(0)), "the validation window"))
@@ -333,8 +334,8 @@ def _platt(labels: Labels, scores: Floats) -> tuple[tuple[float], tuple[float]]:
     both, sides = np.concatenate([raised, raised])[:, None], np.repeat([1, 0], len(labels))
     found = LogisticRegression(C=np.inf, max_iter=1000).fit(both, sides, np.concatenate([target, 1 - target]))
     slope, intercept = float(found.coef_[0, 0]), float(found.intercept_[0])
-    if slope <= 0:
-        raise CardError("Frauds score lower than the others in the validation window. Look at labels and scores.")
+    if slope < _FLAT:  # no better than chance: every score means nearly the base rate, and the order stays
+        return (_FLAT,), (float(logit(target.mean()) - _FLAT * raised.mean()),)
     return (slope,), (intercept,)
 
 

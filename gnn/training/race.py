@@ -37,7 +37,8 @@ def run(work: Work, kinds: list[str], budget: float) -> Iterator[Result]:
     """Train contenders one after another and yield each as it is done.
 
     Writes `work.folder/<kind>/`: `card.json`, `model/` with its calibrator, `predictions.parquet` of the later window
-    and `plots/`. Scores are calibrated on the validation window; that changes no order.
+    and `plots/`. Models are compared by their raw scores; Brier score, calibration error and plots are of calibrated
+    ones (fitted on the validation window), which are what an application is given.
 
     Args:
         budget: share of applications that may be alerted, for the metrics.
@@ -57,12 +58,14 @@ def run(work: Work, kinds: list[str], budget: float) -> Iterator[Result]:
         check, later = work.parts.validation, work.parts.test
         calibrator = Calibrator.fit(work.labels[check], work.scores[kind][check])
         calibrator.save(folder / "model" / CALIBRATOR)
-        rows = predictions(work.seeds, calibrator.apply(work.scores[kind])).filter(pl.Series(later))
-        rows.write_parquet(folder / "predictions.parquet")
-        said = Predictions.of(rows, kind)
-        told = metrics(said, budget)
+        raw, even = work.scores[kind], calibrator.apply(work.scores[kind])
+        said, meant = (predictions(work.seeds, scores).filter(pl.Series(later)) for scores in (raw, even))
+        said.write_parquet(folder / "predictions.parquet")
+        probabilities = Predictions.of(meant, kind)
+        told = metrics(Predictions.of(said, kind), budget)
+        told |= {name: metrics(probabilities, budget)[name] for name in ("brier", "ece")}
         (folder / "plots").mkdir(parents=True)
-        plots(said, folder / "plots", budget)
+        plots(probabilities, folder / "plots", budget)
         card = _card(work, kind, model.features, told)
         (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n")
         yield Result(kind, folder, {name: value for name, value in told.items() if isinstance(value, float)})

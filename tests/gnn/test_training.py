@@ -1,0 +1,228 @@
+"""Training on windows of time: who is learned from, runs that are cut off, models as files, the race to the gate."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gnn.champion.command import promote
+from gnn.data.store import NEVER, NodeSet, Store, open_store, relation, write_store
+from gnn.explanations import contributions, reasons
+from gnn.training.contenders import CONTENDERS, Work, trained
+from gnn.training.models import ModelError, bounded_logit, load
+from gnn.training.parts import PartsError, parts, read_seeds, with_repayment
+from gnn.training.race import UnknownContenderError, run
+from gnn.training.sage import CheckpointError, Examples, SageSettings, train
+
+DAY = 86_400_000_000
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+_ZERO = int(START.timestamp() * 1_000_000)
+SMALL = SageSettings.model_validate({"hidden": 8, "fanouts": (4, 4), "batch": 64, "epochs": 4, "patience": 3})
+
+
+def _day(n: float) -> dt.datetime:
+    return START + dt.timedelta(days=n)
+
+
+def _world(n: int = 600, seed: int = 0) -> tuple[Store, pl.DataFrame]:
+    """One application an hour; fraud comes in sixes on one handset. Verdicts come five days later."""
+    rng = np.random.default_rng(seed)
+    at = _ZERO + np.sort(rng.integers(0, 60 * DAY, n))
+    ring = rng.random(n) < 0.3
+    handset = np.where(ring, np.arange(n) // 12, 1000 + np.arange(n))
+    handset = np.unique(handset, return_inverse=True)[1]
+    x = rng.normal(size=(n, 3)).astype(np.float32)
+    label, since = ring.astype(np.int8), at + 5 * DAY
+    known = np.full((n, 2), NEVER)
+    known[np.arange(n), 1 - label] = since
+    things = int(handset.max()) + 1
+    nodes = {
+        "Application": NodeSet("Application", n, ("amount", "age", "hour"), x, ("fraud", "normal"), known),
+        "Device": NodeSet("Device", things),
+    }
+    store = Store(nodes, (
+        relation("STATES_device", "Device", "Application", (handset, np.arange(n)), n, at),
+        relation("rev_STATES_device", "Application", "Device", (np.arange(n), handset), things, at),
+    ), {"digest": "ab12cd34ef567890"})  # fmt: skip
+    earlier = np.array([(handset[:i] == handset[i]).sum() for i in range(n)], np.float64)
+    seeds = pl.DataFrame({
+        "application_id": [f"L{i:04}" for i in range(n)], "applicant_id": [f"A{i:04}" for i in range(n)],
+        "person_id": [f"per_{i:04}" for i in range(n)], "node": np.arange(n, dtype=np.uint32), "at": at,
+        "label": label, "label_since": since, "device_neighbor_count": earlier,
+    })  # fmt: skip
+    return store, seeds
+
+
+def _work(folder: Path, **more) -> Work:
+    store, seeds = _world()
+    return Work(store, seeds, parts(seeds, _day(30), _day(40), _day(44)), folder, SMALL, **more)
+
+
+def test_labels_learned_from_were_known_on_the_day_and_the_test_is_later():
+    _, seeds = _world()
+    found = parts(seeds, _day(30), _day(40), _day(44))
+    at, since = (seeds[name].to_numpy() for name in ("at", "label_since"))
+    day = np.array([0, 30, 40, 44]) * DAY + _ZERO
+    assert at[found.train].max() <= day[1] < at[found.validation].min()
+    assert at[found.validation].max() <= day[2]
+    assert since[found.train | found.validation].max() <= day[3] < at[found.test].min()
+
+
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [
+        ((40, 30, 44), "end before validation"),
+        ((30, 40, 35), "not after the labels"),
+        ((0.1, 40, 44), "train part has"),
+    ],
+)
+def test_windows_that_cannot_be_used_are_refused(days, says):
+    with pytest.raises(PartsError, match=says):
+        parts(_world()[1], *(_day(d) for d in days))
+
+
+def test_one_class_only_is_refused_before_any_training():
+    seeds = _world()[1].with_columns(label=pl.lit(1, pl.Int8))
+    with pytest.raises(PartsError, match="0 normal"):
+        parts(seeds, _day(30), _day(40))
+
+
+def test_what_was_missed_and_paid_later_was_missed():
+    nodes = NodeSet(
+        "Application", 4, facts=("missed", "paid"), known=np.array([[5, 9], [NEVER, 3], [NEVER, NEVER], [9, 5]])
+    )
+    seeds = pl.DataFrame({"node": [0, 1, 2, 3]})
+    told = with_repayment(seeds, Store({"Application": nodes}, ()))
+    assert told["label"].to_list() == [1, 0, -1, 0]
+    assert told["label_since"].to_list() == [5, 3, NEVER, 5]
+
+
+def _examples(seeds: pl.DataFrame, mask: np.ndarray) -> Examples:
+    some = seeds.filter(pl.Series(mask))
+    return Examples(*(some[name].cast(pl.Int64).to_numpy() for name in ("node", "at", "label")))
+
+
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path):
+    work = _work(tmp_path)
+    learn, check = (_examples(work.seeds, part) for part in (work.parts.train, work.parts.validation))
+
+    class CutOffError(Exception):
+        pass
+
+    def cut(epoch: int, loss: float, auc: float) -> None:
+        if epoch == 1:
+            raise CutOffError
+
+    whole = train(work.store, "Application", learn, check, SMALL, tmp_path / "whole")
+    with pytest.raises(CutOffError):
+        train(work.store, "Application", learn, check, SMALL, tmp_path / "cut", told=cut)
+    seen: list[int] = []
+    resumed = train(work.store, "Application", learn, check, SMALL, tmp_path / "cut", resume=True,
+                    told=lambda epoch, loss, auc: seen.append(epoch))  # fmt: skip
+    assert seen[0] == 2
+    for name, value in whole.state_dict().items():
+        assert (resumed.state_dict()[name] == value).all()
+
+
+def test_a_checkpoint_of_another_schema_or_other_settings_is_refused_by_name(tmp_path):
+    work = _work(tmp_path)
+    learn, check = (_examples(work.seeds, part) for part in (work.parts.train, work.parts.validation))
+    once = SMALL.model_copy(update={"epochs": 1})
+    train(work.store, "Application", learn, check, once, tmp_path)
+    other = Store(work.store.nodes, work.store.relations[:1], work.store.about)
+    with pytest.raises(CheckpointError, match="other labels, features or relations"):
+        train(other, "Application", learn, check, once, tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="the settings"):
+        train(work.store, "Application", learn, check, SMALL, tmp_path, resume=True)
+    (tmp_path / "checkpoint.pt").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        train(work.store, "Application", learn, check, once, tmp_path, resume=True)
+
+
+@pytest.fixture(scope="module")
+def race(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """Every contender trained once; what `gnn train` leaves, on disk."""
+    folder = tmp_path_factory.mktemp("race")
+    store, seeds = _world()
+    write_store(store, folder / "store", beside={"seeds.parquet": seeds.to_arrow()})
+    opened, read = open_store(folder / "store"), read_seeds(folder / "store")
+    work = Work(opened, read, parts(read, _day(30), _day(40), _day(44)), folder / "race", SMALL)
+    done = list(run(work, list(CONTENDERS), 0.2))
+    assert [result.kind for result in done] == list(CONTENDERS)
+    return work
+
+
+def test_contenders_that_see_the_graph_win_where_the_graph_tells(race):
+    from sklearn.metrics import average_precision_score
+
+    test = race.parts.test
+    ap = {name: average_precision_score(race.labels[test], scores[test]) for name, scores in race.scores.items()}
+    for name in ("trees_graph", "trees_sage", "stack"):
+        assert ap[name] > 1.5 * ap["trees"]
+
+
+@pytest.mark.parametrize("kind", list(CONTENDERS))
+def test_a_model_read_from_its_files_scores_as_it_did(race, kind):
+    again = load(race.folder / kind / "model").score(race.store, race.seeds)
+    assert np.abs(bounded_logit(again) - bounded_logit(race.scores[kind])).max() < 1e-5
+
+
+def test_a_model_refuses_a_store_of_another_schema(race):
+    other = Store(race.store.nodes, race.store.relations[:1])
+    with pytest.raises(ModelError, match="other labels, features or relations"):
+        load(race.folder / "sage_mean" / "model").score(other, race.seeds)
+
+
+@pytest.mark.parametrize("kind", ["trees_graph", "logistic"])
+def test_contributions_sum_to_the_score(race, kind):
+    model = race.done[kind]
+    parts_of, _ = contributions(model, race.store, race.seeds)
+    assert np.abs(parts_of.sum(axis=1) - bounded_logit(race.scores[kind])).max() < 1e-6
+
+
+def test_the_reasons_of_a_crowded_handset_name_the_crowd(race):
+    model = race.done["trees_graph"]
+    crowded = race.seeds.filter(pl.col("device_neighbor_count") >= 3).head(3)
+    for told in reasons(model, race.store, crowded):
+        assert told[0].text.startswith("other persons seen on the app device: ")
+        assert told[0].contribution > 0
+
+
+def test_a_trained_model_goes_through_the_gate_and_a_worse_one_does_not(race, tmp_path, monkeypatch):
+    from rich.console import Console
+
+    monkeypatch.setenv("GATE_MIN_POSITIVES", "10")
+    registry = tmp_path / "models"
+    assert promote(race.folder / "trees_graph", registry, Console(), budget=0.3)
+    assert not promote(race.folder / "logistic", registry, Console(), budget=0.3)
+    for name in ("roc", "pr", "ks", "calibration"):
+        assert (race.folder / "trees_graph" / "plots" / f"{name}.png").stat().st_size > 5_000
+
+
+def test_an_unknown_contender_is_refused_before_any_training(tmp_path):
+    with pytest.raises(UnknownContenderError, match="There is no forest"):
+        list(run(_work(tmp_path), ["trees", "forest"], 0.1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_later_verdict_or_edge_changes_no_score(race):
+    """The planted future: handsets that tell all, but only after every application was made."""
+    store, seeds = race.store, race.seeds
+    late = np.asarray(store.relations[0].since) + 90 * DAY
+    n = store.nodes["Application"].count
+    ends = np.arange(n), np.zeros(n, int)
+    leaky = []
+    for i, rel in enumerate(store.relations):
+        since = np.concatenate([rel.since, late])
+        leaky.append(relation(rel.name, rel.src, rel.dst, _with(rel, ends, i), store.nodes[rel.dst].count, since))
+    model = race.done["sage_mean"]
+    assert (model.score(Store(store.nodes, tuple(leaky)), seeds) == model.score(store, seeds)).all()
+    assert trained(race, "sage_mean") is model
+
+
+def _with(rel, ends, i):
+    dst = np.repeat(np.arange(len(rel.indptr) - 1), np.diff(rel.indptr))
+    more = ends[::-1] if i == 0 else ends
+    return np.concatenate([rel.neighbor, more[0]]), np.concatenate([dst, more[1]])
