@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -44,14 +44,20 @@ class Bags:
         sizes = np.diff(offsets)
         self.share = torch.from_numpy(np.repeat(1 / np.maximum(sizes, 1), sizes).astype(np.float32))
         self._back: tuple[Tensor, Tensor, Tensor] | None = None
+        self._ends: Tensor | None = None
 
     def back(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return targets, offsets and shares by the node an edge leaves; made on the first call."""
+        """Return targets, offsets and edges by the node an edge leaves; made on the first call."""
         if self._back is None:
             starts, target, edge = _turned(self._source, self._offsets, self.count)
-            share = self.share[torch.from_numpy(edge)]
-            self._back = torch.from_numpy(target), torch.from_numpy(starts), share
+            self._back = torch.from_numpy(target), torch.from_numpy(starts), torch.from_numpy(edge)
         return self._back
+
+    def ends(self) -> Tensor:
+        """Return the target of each edge, int64 (E,); made on the first call."""
+        if self._ends is None:
+            self._ends = torch.repeat_interleave(torch.arange(self.targets), self.offsets.diff())
+        return self._ends
 
 
 def _bag(h: Tensor, index: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
@@ -62,22 +68,47 @@ def _bag(h: Tensor, index: Tensor, offsets: Tensor, share: Tensor) -> Tensor:
     )
 
 
-class _Mean(torch.autograd.Function):
+@njit(cache=True, parallel=True)
+def _dots(a: Any, b: Any, source: NDArray[np.int64], offsets: NDArray[np.int64]) -> Any:
+    """Return for each edge the product of a row of `a` (its target) and of `b` (its source)."""
+    found = np.empty(len(source), np.float32)
+    for i in prange(len(offsets) - 1):
+        for k in range(offsets[i], offsets[i + 1]):
+            total = np.float32(0)
+            for j in range(a.shape[1]):
+                total += a[i, j] * b[source[k], j]
+            found[k] = total
+    return found
+
+
+class _Weighted(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, h: Tensor, bags: Bags) -> Tensor:
+    def forward(ctx: Any, h: Tensor, share: Tensor, bags: Bags) -> Tensor:
         ctx.bags = bags
-        return _bag(h, bags.source, bags.offsets, bags.share)
+        ctx.save_for_backward(h, share)
+        return _bag(h, bags.source, bags.offsets, share)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        index, offsets, share = ctx.bags.back()
-        return _bag(gradient.contiguous(), index, offsets, share), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        (h, share), bags = ctx.saved_tensors, ctx.bags
+        gradient = gradient.contiguous()
+        target, offsets, edge = bags.back()
+        of_share = None
+        if ctx.needs_input_grad[1]:
+            arrays = gradient.numpy(), h.detach().numpy(), bags.source.numpy(), bags.offsets.numpy()
+            of_share = torch.from_numpy(_dots(*arrays)).to(share.dtype)
+        return _bag(gradient, target, offsets, share[edge]), of_share, None
+
+
+def weighted_sum(h: Tensor, share: Tensor, bags: Bags) -> Tensor:
+    """Return for each target the sum of `h` (bags.count, F) over its edges, each times `share` (E,): (targets, F)."""
+    found: Tensor = _Weighted.apply(h.contiguous(), share, bags)
+    return found
 
 
 def mean_of_neighbors(h: Tensor, bags: Bags) -> Tensor:
     """Return for each target the mean of `h` (bags.count, F) over its edges, 0 without any: (bags.targets, F)."""
-    found: Tensor = _Mean.apply(h.contiguous(), bags)
-    return found
+    return weighted_sum(h, bags.share.to(h.dtype), bags)
 
 
 def mean_of_edges(values: Tensor, bags: Bags) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnn.data.store import Store
-from gnn.models.bag import Bags, mean_of_edges, mean_of_neighbors
+from gnn.models.bag import mean_of_edges, mean_of_neighbors, weighted_sum
 from gnn.models.inputs import TIMES, Inputs, LayerEdges, width
 
 Aggregation = Literal["mean", "attention"]
@@ -96,9 +96,11 @@ class Layer(nn.Module):
         self.out = nn.ModuleDict({name: nn.Linear(hidden, hidden) for name in labels})
         self.of_neighbors = nn.ModuleList(nn.Linear(hidden, hidden, bias=False) for _ in relations)
         self.of_age = nn.ModuleList(nn.Linear(TIMES, hidden, bias=False) for _ in relations)
-        self.gate = (
-            nn.ModuleList(nn.Linear(2 * hidden + TIMES, 1) for _ in relations) if aggregation == "attention" else None
-        )
+        self.attends = aggregation == "attention"
+        if self.attends:  # what source, target and age say, added up: a number for each edge
+            self.of_source = nn.ModuleList(nn.Linear(hidden, 1, bias=False) for _ in relations)
+            self.of_target = nn.ModuleList(nn.Linear(hidden, 1, bias=False) for _ in relations)
+            self.of_edge = nn.ModuleList(nn.Linear(TIMES, 1, bias=False) for _ in relations)
 
     def forward(self, h: dict[str, Tensor], edges: list[LayerEdges], counts: dict[str, int]) -> dict[str, Tensor]:
         """Return the next states by label, of the first `counts` nodes of each."""
@@ -125,18 +127,22 @@ class Layer(nn.Module):
     def aggregated(self, of: LayerEdges, source: Tensor, target: Tensor) -> Tensor:
         """Return what a relation brings to its targets from the normed states of both ends, (targets, hidden)."""
         bags = of.bags
-        if self.gate is None:
+        if not self.attends:
             found = self.of_neighbors[of.relation](mean_of_neighbors(source[: bags.count], bags))
             if of.age is not None:
                 found = found + self.of_age[of.relation](mean_of_edges(of.age, bags))
             return cast(Tensor, found)
-        values = source[bags.source]
-        age = values.new_zeros(len(values), TIMES) if of.age is None else of.age
-        ends = torch.repeat_interleave(torch.arange(bags.targets), bags.offsets.diff())
-        said = functional.leaky_relu(self.gate[of.relation](torch.cat([values, target[ends], age], 1)), 0.2).squeeze(1)
-        share = _softmax(said, ends, bags)
-        told = self.of_neighbors[of.relation](values) + self.of_age[of.relation](age)
-        return torch.zeros(bags.targets, told.shape[1]).index_add(0, ends, told * share[:, None])
+        ends = bags.ends()
+        said = self.of_source[of.relation](source).squeeze(1)[bags.source]
+        said = said + self.of_target[of.relation](target[: bags.targets]).squeeze(1)[ends]
+        if of.age is not None:
+            said = said + self.of_edge[of.relation](of.age).squeeze(1)
+        share = _softmax(functional.leaky_relu(said, 0.2), ends, bags.targets)
+        found = weighted_sum(self.of_neighbors[of.relation](source[: bags.count]), share, bags)
+        if of.age is not None:
+            aged = torch.zeros(bags.targets, TIMES).index_add(0, ends, of.age * share[:, None])
+            found = found + self.of_age[of.relation](aged)
+        return cast(Tensor, found)
 
 
 def _added(z: Tensor, told: Tensor) -> Tensor:
@@ -146,7 +152,7 @@ def _added(z: Tensor, told: Tensor) -> Tensor:
     return torch.cat([z[: len(told)] + told, z[len(told) :]])
 
 
-def _softmax(said: Tensor, ends: Tensor, bags: Bags) -> Tensor:
-    highest = torch.full((bags.targets,), -torch.inf).scatter_reduce(0, ends, said.detach(), "amax")
+def _softmax(said: Tensor, ends: Tensor, targets: int) -> Tensor:
+    highest = torch.full((targets,), -torch.inf).scatter_reduce(0, ends, said.detach(), "amax")
     weight = (said - highest[ends]).exp()
-    return weight / torch.zeros(bags.targets).index_add(0, ends, weight)[ends]
+    return weight / torch.zeros(targets).index_add(0, ends, weight)[ends]

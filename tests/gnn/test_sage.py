@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnn.models.bag import Bags, mean_of_neighbors
+from gnn.models.bag import Bags, mean_of_neighbors, weighted_sum
 from gnn.models.inputs import from_batch, whole
 from gnn.models.sage import Sage
 from gnn.sampling.temporal import TemporalSampler
@@ -18,6 +18,18 @@ def test_the_mean_over_neighbors_and_its_gradient_are_those_of_a_plain_sum():
     bags = Bags(source, offsets, 4)
     assert torch.allclose(mean_of_neighbors(h, bags), plain)
     assert torch.autograd.gradcheck(lambda value: mean_of_neighbors(value, bags), h, atol=1e-4)
+
+
+def test_a_weighted_sum_and_both_its_gradients_are_those_of_a_plain_sum():
+    source, offsets = np.array([0, 1, 1, 2, 0]), np.array([0, 2, 2, 5])
+    h, share = torch.randn(4, 3, requires_grad=True), torch.rand(5, requires_grad=True)
+    ends = torch.tensor([0, 0, 2, 2, 2])
+    plain = torch.zeros(3, 3).index_add(0, ends, h[source] * share[:, None])
+    ours = weighted_sum(h, share, Bags(source, offsets, 4))
+    assert torch.allclose(ours, plain)
+    weight = torch.randn(3, 3)
+    for a, b in zip(*(torch.autograd.grad((x * weight).sum(), (h, share)) for x in (ours, plain)), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "attention"])
