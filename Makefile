@@ -7,7 +7,7 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test drill check format nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ demo: .venv/.spark ## a small synthetic world, one whole night, a graph in a loc
 test: .venv/.dev check ## the whole suite: style, types, import rules, tests
 	$(BIN)/python -m pytest
 
-drill: .venv/.dev ## kill nights and resume them (about 6 minutes)
+drill: .venv/.dev ## whole nights, and nights that are killed and resumed (about 12 minutes)
 	$(BIN)/python -m pytest -m drill
 
 check: .venv/.dev ## style, types and import rules
@@ -40,6 +40,9 @@ server-start: .venv/.spark ## start the local Neo4j
 
 server-stop: .venv/.spark ## stop the local Neo4j
 	@$(BIN)/python -m graph server stop
+
+models: .venv/.gnn ## install what `python -m gnn` needs (PyTorch and its CUDA libraries: 3 GB to fetch, 6 GB on disk)
+	@echo "Ready: $(BIN)/python -m gnn --help"
 
 bench-rings: .venv/.dev ## measure rings against the truth of three synthetic worlds (about 30 minutes)
 	$(BIN)/python -m benchmarks.rings
@@ -72,6 +75,9 @@ needs:
 	@[ "$$(df -Pk . | awk 'NR==2 {print int($$4 / 1048576)}')" -ge 4 ] || \
 	  { echo "4 GB of free disk are needed here, found: $$(df -Ph . | awk 'NR==2 {print $$4}'). Make room, or clone to a larger disk."; exit 1; }
 
+ROOM = @[ -e $(BIN)/torchrun ] || [ "$$(df -Pk . | awk 'NR==2 {print int($$4 / 1048576)}')" -ge 12 ] || \
+	  { echo "12 GB of free disk are needed here for PyTorch and its libraries. Make room, or clone to a larger disk."; exit 1; }
+
 .venv/.uv: requirements/uv.txt | needs
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
@@ -81,7 +87,13 @@ needs:
 	@[ -e .venv/.dev ] || $(BIN)/uv pip install --require-hashes -r requirements/spark.txt
 	@touch $@
 
+.venv/.gnn: requirements/gnn.txt pyproject.toml .venv/.uv
+	$(ROOM)
+	@[ -e .venv/.dev ] || $(BIN)/uv pip install --require-hashes -r requirements/gnn.txt
+	@touch $@ .venv/.spark
+
 .venv/.dev: requirements/dev.txt pyproject.toml .venv/.uv
+	$(ROOM)
 	$(BIN)/uv pip install --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install -q --no-deps --no-build-isolation --editable .
-	@touch $@ .venv/.spark
+	@touch $@ .venv/.spark .venv/.gnn
