@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from algorithms.rings import conduct, merging, scoring
-from algorithms.rings.groups import Groups, binder, candidate_groups, indexed
+from algorithms.rings.groups import MIN_PERSONS, Groups, binder, candidate_groups, indexed
 from algorithms.rings.merging import Ring
 from algorithms.rings.reference import Reference, reference
 from algorithms.rings.rules import Rules
@@ -102,7 +102,32 @@ def _around(found: Detection, ring: Ring) -> Around:
             rows = rows.join(who.rename({"person": column}), on=column).drop(column).rename({"local": column})
         return rows
 
-    return Around(people, local(found.stars, "person"), local(found.ties, "src", "dst"), local(found.books, "person"))
+    stars = _telling(local(found.stars, "person"))
+    return Around(people, stars, local(found.ties, "src", "dst"), local(found.books, "person"))
+
+
+def _telling(stars: pl.DataFrame) -> pl.DataFrame:
+    """Return what a ring's stars can still say of it, so that a change that says nothing is none.
+
+    A node with fewer of the ring's persons than a group needs is never asked about: how many touch it elsewhere counts
+    no longer, beyond whether it is a household's. One with a single person links nobody: that there is such a node is
+    kept (of handsets, each), and contacts are dropped.
+    """
+    rows = stars.with_columns(inside=pl.len().over("view", "node"))
+    whole, few = rows.filter(pl.col("inside") >= MIN_PERSONS), rows.filter(pl.col("inside") < MIN_PERSONS)
+    alone, nothing = pl.col("inside") == 1, pl.lit(None)
+    few = few.filter(~alone | (pl.col("view") != "contact")).with_columns(
+        node=pl.when(alone & (pl.col("view") != "device")).then(pl.format("alone-{}", "person")).otherwise("node"),
+        first_at=pl.when(~alone).then("first_at"), last_at=pl.when(~alone).then("last_at"),
+        events=pl.when(~alone).then("events"), listed=pl.when(alone).then(nothing).otherwise("listed"),
+        node_persons=pl.col("node_persons").clip(upper_bound=MIN_PERSONS),
+        node_known=pl.col("node_known") * 0, node_marked=pl.col("node_marked") * 0,
+    )  # fmt: skip
+    less = few.with_columns(
+        node_persons=pl.when(alone & (pl.col("view") != "device")).then(2).otherwise("node_persons")
+    )
+    both = pl.concat([whole, less.cast(dict(whole.schema))])  # type: ignore[arg-type]
+    return both.select(stars.columns).unique().sort("view", "node", "person")
 
 
 _FAMILY = {"sim": "device", "handset_batch": "device", "employer_phone": "employer"}

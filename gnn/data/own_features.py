@@ -51,7 +51,7 @@ def forms(view: View, stated: tuple[str, ...]) -> DataFrame | None:
     """Return each application known at the view's moment, as first delivered: what was decided on, key application_id.
 
     Columns `applicant_id`; `applied` (microseconds since 1970 UTC); `since` and `until`, from when others knew it and
-    when another version or a deletion took its place; the columns `stated`; and what `own_features` reads. With
+    when it was deleted; the columns `stated`; and what `own_features` reads. With
     deliveries set aside it is the version that stands today. None: there is no such table. A column that the lake's
     table lacks is null.
     """
@@ -61,11 +61,14 @@ def forms(view: View, stated: tuple[str, ...]) -> DataFrame | None:
     lacking = {name for name in ("birth_year", *OPTIONAL, *stated) if name not in rows.columns}
     rows = rows.withColumns({name: F.lit(None).cast(_SAID.get(name, "string")) for name in sorted(lacking)})
     kept = {"applied": F.unix_micros("applied_at")}
-    kept |= {name: F.col(name) for name in ("applicant_id", "since", "until", *stated, *_SAID)}
+    kept |= {name: F.col(name) for name in ("applicant_id", "since", *stated, *_SAID)}
     kept |= {f"{name}_blank": F.col(name).isNull() for name in OPTIONAL if name not in (*stated, *_SAID)}
     whole = F.struct(*(column.alias(name) for name, column in kept.items()))
-    first = rows.groupBy("application_id").agg(F.min_by(whole, "delivered_on").alias("_"))
-    return first.select("application_id", *(f"_.{name}" for name in kept))
+    # A correction does not undo that it was stated; a delete does.
+    first = rows.groupBy("application_id").agg(
+        F.min_by(whole, "delivered_on").alias("_"), F.max("until").alias("until")
+    )
+    return first.select("application_id", "until", *(f"_.{name}" for name in kept))
 
 
 def own_features(told: pl.DataFrame) -> NDArray[np.float32]:
