@@ -44,7 +44,7 @@ server-stop: .venv/.spark ## stop the local Neo4j
 models: .venv/.gnn ## install what `python -m gnn` needs (PyTorch and its CUDA libraries: 3 GB to fetch, 6 GB on disk)
 	@echo "Ready: $(BIN)/python -m gnn --help"
 
-bench-rings: .venv/.dev ## measure rings against the truth of three synthetic worlds (about 30 minutes)
+bench-rings: .venv/.dev ## measure rings against the truth of four synthetic worlds (about 40 minutes)
 	$(BIN)/python -m benchmarks.rings
 
 bench-ingest: .venv/.dev ## measure ingest, both loads and queries at 10⁶ and 10⁷ edges (about 30 minutes)
