@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnn.data.store import ALWAYS, Relation, Store
+from gnn.data.store import Relation, Store
 from gnn.models.bag import Bags
-from gnn.models.inputs import LayerEdges, ages, node_inputs
+from gnn.models.inputs import LayerEdges, node_inputs, standing
 from gnn.models.sage import Layer, Sage
 from gnn.sampling.temporal import NO_TIME
 
@@ -38,7 +38,7 @@ def score_all(
         scratch: where states are kept meanwhile: 4 bytes x hidden x nodes, three times; the system's temporary folder.
     """
     model.eval()
-    wanted = _wanted(model)
+    wanted = wanted_labels(model)
     with TemporaryDirectory(dir=scratch) as folder:
         states = _States(Path(folder), int(model.told["hidden"]))
         h = {name: states.new(f"0-{name}", store.nodes[name].count) for name in wanted[0]}
@@ -72,7 +72,7 @@ class _States:
             path.unlink()
 
 
-def _wanted(model: Sage) -> list[set[str]]:
+def wanted_labels(model: Sage) -> list[set[str]]:
     """Return the labels whose states are needed before each layer, and after the last."""
     found = [{model.label}]
     for _ in model.layers:
@@ -113,17 +113,8 @@ def _told(
     indptr = np.asarray(rel.indptr[rows[0] : rows[-1] + 2])
     parts = []
     for first, last in pairwise([0, *_cuts(indptr), len(rows)]):
-        edges = slice(int(indptr[first]), int(indptr[last]))
-        neighbor, since = np.asarray(rel.neighbor[edges], np.int64), np.asarray(rel.since[edges])
-        offsets = indptr[first : last + 1] - indptr[first]
-        stands = since <= time
-        if rel.until is not None:
-            stands &= np.asarray(rel.until[edges]) > time
-        if not stands.all():
-            neighbor, since = neighbor[stands], since[stands]
-            offsets = np.concatenate([[0], np.cumsum(stands)])[offsets]
-        age = None if (since == ALWAYS).all() else ages(since, np.full(len(since), time))
-        bags = Bags(neighbor, np.ascontiguousarray(offsets, np.int64), len(source))
+        neighbor, offsets, age = standing(rel, time, int(rows[0]) + first, int(rows[0]) + last)
+        bags = Bags(neighbor, offsets, len(source))
         parts.append(layer.aggregated(LayerEdges(number, bags, age), source, own[first:last]))
     return torch.cat(parts)
 

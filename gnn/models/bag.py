@@ -109,9 +109,3 @@ def weighted_sum(h: Tensor, share: Tensor, bags: Bags) -> Tensor:
 def mean_of_neighbors(h: Tensor, bags: Bags) -> Tensor:
     """Return for each target the mean of `h` (bags.count, F) over its edges, 0 without any: (bags.targets, F)."""
     return weighted_sum(h, bags.share.to(h.dtype), bags)
-
-
-def mean_of_edges(values: Tensor, bags: Bags) -> Tensor:
-    """Return for each target the mean of what its edges carry (E, F): (bags.targets, F). Not differentiated."""
-    order = torch.arange(len(values))
-    return _bag(values, order, bags.offsets, bags.share)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gnn.data.store import ALWAYS, NEVER, Store
+from gnn.data.store import ALWAYS, NEVER, Relation, Store
 from gnn.models.bag import Bags
 from gnn.sampling.temporal import NO_TIME, Batch, Edges
 
@@ -19,11 +20,15 @@ TIMES = 6  # numbers that say how old an edge is
 
 @dataclass
 class LayerEdges:
-    """The edges of one relation that one layer reads; `age` float32 (E, TIMES), None where nothing is dated."""
+    """The edges of one relation that one layer reads; `age` float32 (E, TIMES), None where nothing is dated.
+
+    `scale` float32 (E,): how much of each edge there is, from 0 to 1; None: all of it.
+    """
 
     relation: int
     bags: Bags
     age: Tensor | None
+    scale: Tensor | None = None
 
 
 @dataclass
@@ -107,24 +112,37 @@ def from_batch(store: Store, batch: Batch) -> Inputs:
     return Inputs(batch.seeds, x, layers)
 
 
+def standing(
+    rel: Relation, time: int, first: int = 0, last: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Tensor | None]:
+    """Return the edges that stand at `time` and end in rows from `first` up to `last` (exclusive).
+
+    Neighbors (edges,), offsets (rows + 1,) into them, and `age_code` of each, None where none is dated.
+    """
+    indptr = np.asarray(rel.indptr[first : (len(rel.indptr) - 1 if last is None else last) + 1])
+    edges = slice(int(indptr[0]), int(indptr[-1]))
+    neighbor, since, offsets = (
+        np.asarray(rel.neighbor[edges], np.int64),
+        np.asarray(rel.since[edges]),
+        indptr - indptr[0],
+    )
+    stands = since <= time
+    if rel.until is not None:
+        stands &= np.asarray(rel.until[edges]) > time
+    if not stands.all():
+        neighbor, since = neighbor[stands], since[stands]
+        offsets = np.concatenate([[0], np.cumsum(stands)])[offsets]
+    age = None if (since == ALWAYS).all() else ages(since, np.full(len(since), time))
+    return neighbor, np.ascontiguousarray(offsets, np.int64), age
+
+
 def whole(store: Store, label: str, hops: int, time: int = NO_TIME) -> Inputs:
     """Return the tensors of the whole graph as known at `time`: every layer reads every edge."""
     counts = {name: nodes.count for name, nodes in store.nodes.items()}
     x = {n: node_inputs(store, n, np.arange(c), np.full(c, time)) for n, c in counts.items()}
     edges = []
     for i, rel in enumerate(store.relations):
-        since, source, indptr = np.asarray(rel.since), np.asarray(rel.neighbor, np.int64), np.asarray(rel.indptr)
-        kept = since <= time
-        if rel.until is not None:
-            kept &= np.asarray(rel.until) > time
-        if not kept.all():
-            targets = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[kept]
-            source, since = source[kept], since[kept]
-            indptr = np.concatenate([[0], np.cumsum(np.bincount(targets, minlength=len(indptr) - 1))]).astype(np.int64)
-        if not len(source):
-            continue
-        age = None
-        if not (since == ALWAYS).all():
-            age = ages(since, np.full(len(since), time))
-        edges.append(LayerEdges(i, Bags(source, indptr.copy(), counts[rel.src]), age))
+        neighbor, offsets, age = standing(rel, time)
+        if len(neighbor):
+            edges.append(LayerEdges(i, Bags(neighbor, offsets, counts[rel.src]), age))
     return Inputs({label: counts[label]}, x, [(edges, counts)] * hops)

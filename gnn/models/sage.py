@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnn.data.store import Store
-from gnn.models.bag import mean_of_edges, mean_of_neighbors, weighted_sum
+from gnn.models.bag import weighted_sum
 from gnn.models.inputs import TIMES, Inputs, LayerEdges, width
 
 Aggregation = Literal["mean", "attention"]
@@ -126,23 +126,25 @@ class Layer(nn.Module):
 
     def aggregated(self, of: LayerEdges, source: Tensor, target: Tensor) -> Tensor:
         """Return what a relation brings to its targets from the normed states of both ends, (targets, hidden)."""
-        bags = of.bags
-        if not self.attends:
-            found = self.of_neighbors[of.relation](mean_of_neighbors(source[: bags.count], bags))
-            if of.age is not None:
-                found = found + self.of_age[of.relation](mean_of_edges(of.age, bags))
-            return cast(Tensor, found)
-        ends = bags.ends()
+        bags, share = of.bags, of.bags.share
+        if self.attends:
+            share = self._attended(of, source, target)
+        if of.scale is not None:
+            share = share * of.scale
+        found = self.of_neighbors[of.relation](weighted_sum(source[: bags.count], share, bags))
+        if of.age is not None:
+            aged = torch.zeros(bags.targets, TIMES).index_add(0, bags.ends(), of.age * share[:, None])
+            found = found + self.of_age[of.relation](aged)
+        return cast(Tensor, found)
+
+    def _attended(self, of: LayerEdges, source: Tensor, target: Tensor) -> Tensor:
+        """Return each edge's share of its target's attention, (E,); they sum to 1."""
+        bags, ends = of.bags, of.bags.ends()
         said = self.of_source[of.relation](source).squeeze(1)[bags.source]
         said = said + self.of_target[of.relation](target[: bags.targets]).squeeze(1)[ends]
         if of.age is not None:
             said = said + self.of_edge[of.relation](of.age).squeeze(1)
-        share = _softmax(functional.leaky_relu(said, 0.2), ends, bags.targets)
-        found = weighted_sum(self.of_neighbors[of.relation](source[: bags.count]), share, bags)
-        if of.age is not None:
-            aged = torch.zeros(bags.targets, TIMES).index_add(0, ends, of.age * share[:, None])
-            found = found + self.of_age[of.relation](aged)
-        return cast(Tensor, found)
+        return _softmax(functional.leaky_relu(said, 0.2), ends, bags.targets)
 
 
 def _added(z: Tensor, told: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch_geometric.nn import SimpleConv
 
-from gnn.inference import layerwise
+from gnn.inference import layerwise, on_spark
 from gnn.inference.layerwise import score_all
 from gnn.models.inputs import age_code, whole
 from gnn.models.sage import Sage
@@ -47,3 +47,21 @@ def test_the_scores_are_those_of_pytorch_geometric_s_own_mean_over_each_relation
             h = {name: h[name] + layer.out[name](torch.nn.functional.gelu(z[name])) for name in h}
         theirs = model.leave(h["person"]).squeeze(1).numpy()
     assert np.abs(score_all(model, store) - theirs).max() < 1e-5
+
+
+@pytest.mark.parametrize("time", [40, NO_TIME])
+def test_on_spark_the_scores_are_the_same(spark, time, tmp_path):
+    store = random_store(3, edges=150)
+    torch.manual_seed(1)
+    model = Sage.for_store(store, "person", hidden=8, layers=2).eval()
+    rows = on_spark.score_all(model, spark, store, tmp_path / "scratch", time).collect()
+    assert [row["row"] for row in sorted(rows)] == list(range(12))
+    logits = np.array([row["logit"] for row in sorted(rows)])
+    assert np.abs(logits - score_all(model, store, time)).max() < 1e-4
+
+
+def test_a_model_that_attends_is_refused_on_spark(spark, tmp_path):
+    store = random_store(3)
+    model = Sage.for_store(store, "person", hidden=8, layers=1, aggregation="attention")
+    with pytest.raises(on_spark.NotOnSparkError, match="aggregate by the mean"):
+        on_spark.score_all(model, spark, store, tmp_path)

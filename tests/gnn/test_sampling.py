@@ -158,3 +158,26 @@ def test_a_seed_that_does_not_exist_is_refused():
         sampler.sample("person", np.array([12]))
     with pytest.raises(SamplingError, match="no nodes of label 'ring'"):
         sampler.sample("ring", np.array([0]))
+
+
+def test_a_planted_future_that_tells_all_tells_nothing():
+    """Each seed is linked to its label's own node, but only after its time; before, to either. AUC 0.50 ± 0.01."""
+    from sklearn.metrics import roc_auc_score
+
+    n, rng = 40_000, np.random.default_rng(2)
+    y, times = rng.integers(0, 2, n), rng.integers(100, 1000, n)
+    told = np.array([[0.0], [1.0]], np.float32)
+    src = np.concatenate([y, rng.integers(0, 2, n)])
+    since = np.concatenate([times + 1, times - rng.integers(0, 100, n)])
+    edges = relation("SAYS", "mark", "seed", (src, np.tile(np.arange(n), 2)), n, since)
+    store = Store({"seed": NodeSet("seed", n), "mark": NodeSet("mark", 2, ("says",), told)}, (edges,))
+
+    def auc(asked: np.ndarray, half_life: float | None) -> float:
+        batch = TemporalSampler(store, [2], half_life_days=half_life).sample("seed", np.arange(n), asked)
+        edges = batch.edges[0]
+        sums = np.add.reduceat(told[batch.nodes["mark"].rows[edges.source], 0], edges.offsets[:-1])
+        return float(roc_auc_score(y, sums / np.diff(edges.offsets)))
+
+    for half_life in (None, 1e-9):
+        assert abs(auc(times, half_life) - 0.5) < 0.01
+        assert auc(times + 1, half_life) > 0.8  # a leak of one microsecond would show
