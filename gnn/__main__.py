@@ -164,5 +164,20 @@ def score(
         console.print(f"{told.rows:,} applications scored by {told.version}; {told.place}.")
 
 
+@app.command()
+def explain(
+    application: Annotated[str, typer.Argument(help="An application_id")],
+    store: Annotated[Path, typer.Option(help="A store's folder, from `gnn data`")],
+    registry: Annotated[Path, typer.Option(help="The registry whose champion is asked")] = _MODELS,
+    version: Annotated[str | None, typer.Option(help="Another registered model than the champion")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Reasons shown")] = 12,
+) -> None:
+    """Say why an application has its score: what each fact adds, and what one link less would change."""
+    with spoken():
+        from gnn.scoring import explain_one
+
+        explain_one(application, store, registry, version, most, console)
+
+
 if __name__ == "__main__":
     app()

@@ -9,12 +9,14 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
+from rich.console import Console
+from rich.table import Table
 
 from gnn.champion.card import Calibrator
 from gnn.champion.registry import Registry, RegistryError
 from gnn.data.store import Store, open_store
-from gnn.explanations import Reason, reasons
-from gnn.training.models import load
+from gnn.explanations import Reason, explained, strongest
+from gnn.training.models import Logistic, Model, Trees, load
 from gnn.training.parts import micros, read_seeds
 from gnn.training.race import CALIBRATOR, predictions
 from graph.lake import Lake, has_table
@@ -25,6 +27,10 @@ APPLICANT_SCORES = pa.schema(
      ("as_of_at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("model_version", pa.string()),
      ("reasons", pa.list_(_REASON))]
 )  # fmt: skip
+
+
+class UnknownApplicationError(Exception):
+    """An application is not in a store; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,12 @@ def window_scores(model_folder: Path, store_folder: Path, window: pl.DataFrame, 
 
 
 def score(
-    store_folder: Path, registry: Path, lake: Lake, version: str | None = None, since: datetime | None = None
+    store_folder: Path,
+    registry: Path,
+    lake: Lake,
+    version: str | None = None,
+    since: datetime | None = None,
+    alerted: float = 0.01,
 ) -> Scored:
     """Score the applications of a store and write them to `LAKE/results/applicant_scores` (key application_id, model).
 
@@ -64,21 +75,18 @@ def score(
     Args:
         version: a registered model; the champion where none is given.
         since: only applications made then or later.
+        alerted: share of the applications, those of highest score, that get reasons from models that explain slowly.
 
     Raises:
         RegistryError: there is no champion.
     """
-    models = Registry(registry)
-    chosen = version or models.champion()
-    if chosen is None:
-        raise RegistryError(f"{registry} has no champion. Promote one (python -m gnn promote), or name --version.")
-    models.verify(chosen)
+    chosen = _chosen(registry, version)
     store, seeds = open_store(store_folder), read_seeds(store_folder)
     if since is not None:
         seeds = seeds.filter(pl.col("at") >= micros(since))
     folder = registry / chosen / "model"
     scores = calibrated(folder, store, seeds)
-    told: list[list[Reason]] = reasons(load(folder), store, seeds)
+    told = _reasons(load(folder), store, seeds, scores, alerted)
     rows = pa.table(
         {
             "application_id": seeds["application_id"].to_arrow(), "applicant_id": seeds["applicant_id"].to_arrow(),
@@ -96,3 +104,56 @@ def score(
     else:
         write_deltalake(path, rows)
     return Scored(len(rows), chosen, path)
+
+
+def _reasons(model: Model, store: Store, seeds: pl.DataFrame, scores: pl.Series, alerted: float) -> list[list[Reason]]:
+    """Return the strongest reasons of each application; of GraphSAGE and stacks only those of the highest scores."""
+    told: list[list[Reason]] = [[] for _ in range(len(seeds))]
+    quick = isinstance(model, Trees | Logistic)
+    rows = scores.arg_sort(descending=True)[: len(seeds) if quick else max(1, round(alerted * len(seeds)))]
+    for row, why in zip(rows, explained(model, store, seeds[rows.to_list()]), strict=True):
+        told[row] = strongest(why)
+    return told
+
+
+def _chosen(registry: Path, version: str | None) -> str:
+    """Return the model asked for, or the champion, its files as they were registered."""
+    models = Registry(registry)
+    chosen = version or models.champion()
+    if chosen is None:
+        raise RegistryError(f"{registry} has no champion. Promote one (python -m gnn promote), or name --version.")
+    models.verify(chosen)
+    return chosen
+
+
+def explain_one(
+    application: str, store_folder: Path, registry: Path, version: str | None, most: int, console: Console
+) -> None:
+    """Print why an application has its score.
+
+    Raises:
+        UnknownApplicationError: the store has no such application.
+        RegistryError: there is no champion.
+    """
+    chosen = _chosen(registry, version)
+    store, seeds = open_store(store_folder), read_seeds(store_folder).filter(pl.col("application_id") == application)
+    if not len(seeds):
+        raise UnknownApplicationError(
+            f"{store_folder} has no application {application}. Make a store of a later day: python -m gnn data --help"
+        )
+    folder = registry / chosen / "model"
+    score_of, why = calibrated(folder, store, seeds)[0], explained(load(folder), store, seeds)[0]
+    table = Table(title=f"{application}: score {score_of:.4f} by {chosen}")
+    table.add_column("what")
+    table.add_column("adds to ln(odds)", justify="right")
+    table.add_row("where all applications start", f"{why.base:+.3f}")
+    for reason in why.reasons[:most]:
+        table.add_row(reason.text, f"{reason.contribution:+.3f}")
+    if rest := why.reasons[most:]:
+        table.add_row(f"{len(rest)} smaller ones", f"{sum(r.contribution for r in rest):+.3f}")
+    table.add_row("together", f"{why.logit:+.3f}")
+    console.print(table)
+    if why.error:
+        console.print(f"These contributions miss the score by {why.error:.3f} of ln(odds).")
+    if why.without:
+        console.print(why.without)
