@@ -7,7 +7,7 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn gnn needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ models: .venv/.gnn ## install what `python -m gnn` needs (PyTorch and its CUDA l
 
 bench-rings: .venv/.dev ## measure rings against the truth of four synthetic worlds (about 40 minutes)
 	$(BIN)/python -m benchmarks.rings
+
+bench-gnn: .venv/.dev ## measure sampling, training and scoring at 10⁶ nodes and 2·10⁷ edges (about 5 minutes)
+	$(BIN)/python -m benchmarks.gnn
 
 bench-ingest: .venv/.dev ## measure ingest, both loads and queries at 10⁶ and 10⁷ edges (about 30 minutes)
 	$(BIN)/python -m benchmarks.ingest
