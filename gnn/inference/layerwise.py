@@ -14,16 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from gnn.data.store import Relation, Store
 from gnn.models.bag import Bags
-from gnn.models.inputs import LayerEdges, node_inputs, standing
+from gnn.models.inputs import LayerEdges, ages_at, node_inputs, standing
 from gnn.models.sage import Layer, Sage
 from gnn.sampling.temporal import NO_TIME
 
 CHUNK = 50_000  # nodes worked on at a time
 _EDGES = 4_000_000  # edges of a relation read at a time
 _State = NDArray[np.float32]
+_Aged = dict[tuple[int, tuple[int, int]], Tensor | None]  # the mean age of edges, by relation and rows they end in
 
 
 @torch.no_grad()
@@ -43,15 +45,16 @@ def score_all(
         states = _States(Path(folder), int(model.told["hidden"]))
         h = {name: states.new(f"0-{name}", store.nodes[name].count) for name in wanted[0]}
         for name, state in h.items():
-            for rows in _chunks(len(state), chunk):
-                times = np.full(len(rows), time)
-                state[rows] = model.entered(name, node_inputs(store, name, rows, times)).numpy()
+            for at in _chunks(len(state), chunk):
+                rows = np.arange(at.start, at.stop)
+                state[at] = model.entered(name, node_inputs(store, name, rows, np.full(len(rows), time))).numpy()
+        aged: _Aged = {}
         for number, module in enumerate(model.layers):
             assert isinstance(module, Layer)
-            h = _next(module, store, h, wanted[number + 1], time, chunk, states, number + 1)
+            h = _next(module, store, h, wanted[number + 1], time, chunk, states, number + 1, aged)
         logits = np.empty(store.nodes[model.label].count, np.float32)
-        for rows in _chunks(len(logits), chunk):
-            logits[rows] = model.leave(torch.from_numpy(h[model.label][rows])).squeeze(1).numpy()
+        for at in _chunks(len(logits), chunk):
+            logits[at] = model.leave(torch.from_numpy(h[model.label][at])).squeeze(1).numpy()
     return logits
 
 
@@ -80,43 +83,57 @@ def wanted_labels(model: Sage) -> list[set[str]]:
     return found
 
 
-def _chunks(count: int, size: int) -> list[NDArray[np.int64]]:
-    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _next(
     layer: Layer, store: Store, h: dict[str, _State], wanted: set[str], time: int, chunk: int, states: _States,
-    number: int,
+    number: int, aged: _Aged,
 ) -> dict[str, _State]:  # fmt: skip
     normed = {name: states.new(f"n{number}-{name}", len(state)) for name, state in h.items()}
     for name, state in h.items():
-        for rows in _chunks(len(state), chunk):
-            normed[name][rows] = layer.norm[name](torch.from_numpy(state[rows])).numpy()
+        for at in _chunks(len(state), chunk):
+            normed[name][at] = layer.norm[name](torch.from_numpy(state[at])).numpy()
     whole = {name: torch.from_numpy(array) for name, array in normed.items()}
     after = {}
     for name in sorted(wanted):
         after[name] = states.new(f"{number}-{name}", len(h[name]))
         ending = [(i, rel) for i, rel in enumerate(store.relations) if rel.dst == name and len(rel)]
-        for rows in _chunks(len(h[name]), chunk):
-            own = whole[name][rows[0] : rows[-1] + 1]
-            told = [_told(layer, i, rel, rows, whole[rel.src], own, time) for i, rel in ending]
-            after[name][rows] = layer.after(name, torch.from_numpy(h[name][rows]), own, told).numpy()
+        for at in _chunks(len(h[name]), chunk):
+            own = whole[name][at]
+            told = [_told(layer, i, rel, at, whole[rel.src], own, time, aged) for i, rel in ending]
+            after[name][at] = layer.after(name, torch.from_numpy(h[name][at]), own, told).numpy()
     states.drop(f"n{number}")
     states.drop(str(number - 1))
     return after
 
 
 def _told(
-    layer: Layer, number: int, rel: Relation, rows: NDArray[np.int64], source: Tensor, own: Tensor, time: int
+    layer: Layer, number: int, rel: Relation, at: slice, source: Tensor, own: Tensor, time: int, aged: _Aged
 ) -> Tensor:
     """Return what a relation brings to consecutive rows; a part of them at a time where they have many edges."""
-    indptr = np.asarray(rel.indptr[rows[0] : rows[-1] + 2])
+    indptr = np.asarray(rel.indptr[at.start : at.stop + 1])
     parts = []
-    for first, last in pairwise([0, *_cuts(indptr), len(rows)]):
-        neighbor, offsets, age = standing(rel, time, int(rows[0]) + first, int(rows[0]) + last)
-        bags = Bags(neighbor, offsets, len(source))
-        parts.append(layer.aggregated(LayerEdges(number, bags, age), source, own[first:last]))
+    for first, last in pairwise([0, *_cuts(indptr), len(own)]):
+        rows = at.start + first, at.start + last
+        neighbor, offsets, since = standing(rel, time, *rows)
+        edges = LayerEdges(number, Bags(neighbor, offsets, len(source)), None)
+        if layer.attends:
+            edges.age = ages_at(since, time)
+        else:  # the ages that stand at one moment are the same in every layer
+            if (number, rows) not in aged:
+                aged[number, rows] = _mean(ages_at(since, time), edges.bags)
+            edges.aged = aged[number, rows]
+        parts.append(layer.aggregated(edges, source, own[first:last]))
     return torch.cat(parts)
+
+
+def _mean(age: Tensor | None, bags: Bags) -> Tensor | None:
+    if age is None or not len(age):
+        return None
+    each = torch.arange(len(age))
+    return functional.embedding_bag(each, age, bags.offsets, mode="mean", include_last_offset=True)
 
 
 def _cuts(indptr: NDArray[np.int64]) -> list[int]:

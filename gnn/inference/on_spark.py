@@ -120,13 +120,14 @@ def _entered(spark: SparkSession, weights: Any, store: Store, name: str, time: i
 
 def _edges(spark: SparkSession, store: Store, number: int, time: int, folder: Path) -> DataFrame | None:
     """Write the edges of a relation that stand, and return src, dst, age (None: no date); None without any."""
-    from gnn.models.inputs import standing
+    from gnn.models.inputs import ages_at, standing
 
-    neighbor, offsets, age = standing(store.relations[number], time)
+    neighbor, offsets, since = standing(store.relations[number], time)
     if not len(neighbor):
         return None
     folder.mkdir(parents=True)
     ends = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    age = ages_at(since, time)
     ages = [None] * len(ends) if age is None else age.numpy().tolist()
     table = pl.DataFrame({"src": neighbor, "dst": ends, "age": pl.Series(ages, dtype=pl.List(pl.Float32))})
     table.write_parquet(folder / "part.parquet", row_group_size=1_000_000)

@@ -105,7 +105,3 @@ def weighted_sum(h: Tensor, share: Tensor, bags: Bags) -> Tensor:
     found: Tensor = _Weighted.apply(h.contiguous(), share, bags)
     return found
 
-
-def mean_of_neighbors(h: Tensor, bags: Bags) -> Tensor:
-    """Return for each target the mean of `h` (bags.count, F) over its edges, 0 without any: (bags.targets, F)."""
-    return weighted_sum(h, bags.share.to(h.dtype), bags)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numba import njit, prange
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,19 +18,23 @@ from gnn.sampling.temporal import NO_TIME, Batch, Edges
 _DAY = 86_400e6
 _UNDATED_DAYS = 3650.0  # as old as an edge without a date is taken to be
 TIMES = 6  # numbers that say how old an edge is
+_MARKS = tuple((1.0 + days) ** 4 for days in (1, 7, 30, 90, 365))
 
 
 @dataclass
 class LayerEdges:
     """The edges of one relation that one layer reads; `age` float32 (E, TIMES), None where nothing is dated.
 
-    `scale` float32 (E,): how much of each edge there is, from 0 to 1; None: all of it.
+    `scale` float32 (E,): how much of each edge there is, from 0 to 1; None: all of it. `aged` float32 (targets, TIMES):
+    the mean of `age` over each target's edges where that is known already; only layers that aggregate by the mean
+    may be given it in place of `age`.
     """
 
     relation: int
     bags: Bags
     age: Tensor | None
     scale: Tensor | None = None
+    aged: Tensor | None = None
 
 
 @dataclass
@@ -44,12 +50,24 @@ class Inputs:
     layers: list[tuple[list[LayerEdges], dict[str, int]]]
 
 
+@njit(cache=True, parallel=True)
+def _coded(days: Any, out: Any) -> None:
+    for i in prange(len(days)):
+        passed = 1 + max(days[i], 0.0)
+        fourth = passed**4
+        for j in range(TIMES - 1):
+            out[i, j] = fourth / (fourth + _MARKS[j])
+        out[i, TIMES - 1] = np.log(passed) / 6
+
+
 def age_code(days: np.ndarray) -> Tensor:
-    """Return how old an edge is, as `TIMES` numbers: a step at a day, a week, a month, a quarter, a year, and ln."""
-    log = np.log1p(np.maximum(days, 0)).astype(np.float32)
-    marks = np.log1p(np.array([1, 7, 30, 90, 365], np.float32))
-    steps = 1 / (1 + np.exp(-4 * (log[:, None] - marks[None])))
-    return torch.from_numpy(np.concatenate([steps, log[:, None] / 6], axis=1).astype(np.float32))
+    """Return how old an edge is, as `TIMES` numbers: a step at a day, a week, a month, a quarter, a year, and ln.
+
+    A step at m days is the logistic function of 4 (ln(1 + days) - ln(1 + m)), here without logarithms.
+    """
+    out = np.empty((len(days), TIMES), np.float32)
+    _coded(np.asarray(days, np.float64), out)
+    return torch.from_numpy(out)
 
 
 def node_inputs(store: Store, label: str, rows: np.ndarray, times: np.ndarray) -> Tensor:
@@ -114,10 +132,10 @@ def from_batch(store: Store, batch: Batch) -> Inputs:
 
 def standing(
     rel: Relation, time: int, first: int = 0, last: int | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Tensor | None]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the edges that stand at `time` and end in rows from `first` up to `last` (exclusive).
 
-    Neighbors (edges,), offsets (rows + 1,) into them, and `age_code` of each, None where none is dated.
+    Neighbors (edges,), offsets (rows + 1,) into them, and since when each is known (edges,), microseconds.
     """
     indptr = np.asarray(rel.indptr[first : (len(rel.indptr) - 1 if last is None else last) + 1])
     edges = slice(int(indptr[0]), int(indptr[-1]))
@@ -132,8 +150,12 @@ def standing(
     if not stands.all():
         neighbor, since = neighbor[stands], since[stands]
         offsets = np.concatenate([[0], np.cumsum(stands)])[offsets]
-    age = None if (since == ALWAYS).all() else ages(since, np.full(len(since), time))
-    return neighbor, np.ascontiguousarray(offsets, np.int64), age
+    return neighbor, np.ascontiguousarray(offsets, np.int64), since
+
+
+def ages_at(since: NDArray[np.int64], time: int) -> Tensor | None:
+    """Return `age_code` of edges at one time, None where none is dated."""
+    return None if (since == ALWAYS).all() else ages(since, np.full(len(since), time))
 
 
 def whole(store: Store, label: str, hops: int, time: int = NO_TIME) -> Inputs:
@@ -142,7 +164,7 @@ def whole(store: Store, label: str, hops: int, time: int = NO_TIME) -> Inputs:
     x = {n: node_inputs(store, n, np.arange(c), np.full(c, time)) for n, c in counts.items()}
     edges = []
     for i, rel in enumerate(store.relations):
-        neighbor, offsets, age = standing(rel, time)
+        neighbor, offsets, since = standing(rel, time)
         if len(neighbor):
-            edges.append(LayerEdges(i, Bags(neighbor, offsets, counts[rel.src]), age))
+            edges.append(LayerEdges(i, Bags(neighbor, offsets, counts[rel.src]), ages_at(since, time)))
     return Inputs({label: counts[label]}, x, [(edges, counts)] * hops)

@@ -132,8 +132,10 @@ class Layer(nn.Module):
         if of.scale is not None:
             share = share * of.scale
         found = self.of_neighbors[of.relation](weighted_sum(source[: bags.count], share, bags))
-        if of.age is not None:
+        aged = of.aged
+        if aged is None and of.age is not None:
             aged = torch.zeros(bags.targets, TIMES).index_add(0, bags.ends(), of.age * share[:, None])
+        if aged is not None:
             found = found + self.of_age[of.relation](aged)
         return cast(Tensor, found)
 
