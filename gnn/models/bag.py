@@ -104,4 +104,3 @@ def weighted_sum(h: Tensor, share: Tensor, bags: Bags) -> Tensor:
     """Return for each target the sum of `h` (bags.count, F) over its edges, each times `share` (E,): (targets, F)."""
     found: Tensor = _Weighted.apply(h.contiguous(), share, bags)
     return found
-
