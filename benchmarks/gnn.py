@@ -5,10 +5,6 @@ Each part runs in a process of its own, so that its peak memory is its own.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import argparse
 import importlib.util
 import json

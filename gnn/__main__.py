@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# Waiting threads must sleep: two that spin on busy cores make training ten times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -6,21 +6,20 @@ stack the members' contributions times their weights.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from algorithms.features.catalogue import FEATURES
 from gnn.data.store import Store
+from gnn.reason_words import of_column, of_fact, of_links
 from gnn.training.columns import LABEL, chosen, columns
 from gnn.training.models import Logistic, Model, Sage, Stack, Trees
 
 MOST = 5  # reasons told of one application
 _LEAST = 0.05  # ln(odds): less is not worth a sentence
-_MEANING = {feature.name: feature.meaning for feature in FEATURES}
 _STATES = "what GraphSAGE sees in the neighborhood"
 
 
@@ -37,16 +36,28 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class Link:
+    """One edge that GraphSAGE's score rests on: its ends as (label, row of the store), and what it adds to ln(odds)."""
+
+    relation: str
+    src: tuple[str, int]
+    dst: tuple[str, int]
+    contribution: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why one application has its score: `base` and all `reasons` (strongest first) sum to ln(odds), but for `error`.
 
-    `without`: what one link less would do, in words; None where no link carries the score.
+    `without`: what one link less would do, in words; None where no link carries the score. `links`: the strongest edges
+    of GraphSAGE, which the reasons about links add up.
     """
 
     base: float
     reasons: tuple[Reason, ...]
     error: float = 0.0
     without: str | None = None
+    links: tuple[Link, ...] = ()
 
     @property
     def logit(self) -> float:
@@ -91,14 +102,10 @@ def strongest(told: Explanation) -> list[Reason]:
 
 
 def _told(features: tuple[str, ...], parts: NDArray[np.float64], values: NDArray[np.float32]) -> Explanation:
-    found, of_states = [], 0.0
+    found: dict[str, float] = defaultdict(float)
     for name, value, part in zip(features, values, parts[:-1], strict=True):
-        if name.startswith("state_"):
-            of_states += float(part)
-        elif part:
-            found.append(Reason(words(name, float(value)), float(part)))
-    if of_states:
-        found.append(Reason(_STATES, of_states))
+        if part:
+            found[_STATES if name.startswith("state_") else of_column(name, float(value))] += float(part)
     return Explanation(float(parts[-1]), _sorted(found))
 
 
@@ -106,21 +113,26 @@ def _of_sage(model: Sage, store: Store, node: int, at: int) -> Explanation:
     from gnn.sage_explanations import explain
 
     told = explain(model.network, store, node, at)
-    x = store.nodes[LABEL].x
-    own = {} if x is None else dict(zip(store.nodes[LABEL].features, x[node].tolist(), strict=True))
-    found = [Reason(words(name, own[name]) if name in own else name, part) for name, part in told.features]
-    by_relation: dict[str, float] = defaultdict(float)
-    counts: dict[str, int] = defaultdict(int)
+    nodes = store.nodes[LABEL]
+    own = {} if nodes.x is None else dict(zip(nodes.features, nodes.x[node].tolist(), strict=True))
+    found: dict[str, float] = defaultdict(float)
+    for name, part in told.features:
+        found[of_column(name, own[name]) if name in own else of_fact(name.split(" as ")[-1])] += part
+    counts = Counter(edge.relation for edge in told.edges)
     for edge in told.edges:
-        by_relation[edge.relation] += edge.contribution
-        counts[edge.relation] += 1
-    found += [Reason(f"linked by {name}: {counts[name]:,} edges", part) for name, part in by_relation.items()]
-    found.append(Reason("what is known of the nodes around", told.others))
+        found[of_links(edge.relation, counts[edge.relation])] += edge.contribution
+    found["what is known of the nodes around"] += told.others
     without = None
     if told.without is not None:
         edge, left = told.without
-        without = f"Without one {edge.relation} edge ln(odds) falls from {told.logit:.2f} to {left:.2f}."
-    return Explanation(told.base, _sorted(found), told.error, without)
+        said = of_links(edge.relation, 1)
+        without = f"Without one link ({said}) ln(odds) falls from {told.logit:.2f} to {left:.2f}."
+    ends = [(rel.src, rel.dst) for rel in store.relations]
+    links = tuple(
+        Link(edge.relation, (ends[edge.number][0], edge.src), (ends[edge.number][1], edge.dst), edge.contribution)
+        for edge in told.edges[:MOST]
+    )
+    return Explanation(told.base, _sorted(found), told.error, without, links)
 
 
 def _weighed(model: Stack, told: dict[str, Explanation]) -> Explanation:
@@ -130,17 +142,10 @@ def _weighed(model: Stack, told: dict[str, Explanation]) -> Explanation:
             total[reason.text] += weight * reason.contribution
     base = model.bias + sum(weight * told[name].base for name, weight in model.weights.items())
     error = sum(weight * told[name].error for name, weight in model.weights.items())
-    without = next((one.without for one in told.values() if one.without), None)
-    return Explanation(base, _sorted([Reason(text, part) for text, part in total.items()]), error, without)
+    of_links = next((one for one in told.values() if one.links), Explanation(0.0, ()))
+    return Explanation(base, _sorted(total), error, of_links.without, of_links.links)
 
 
-def _sorted(found: list[Reason]) -> tuple[Reason, ...]:
-    return tuple(sorted(found, key=lambda reason: (-abs(reason.contribution), reason.text)))
-
-
-def words(name: str, value: float) -> str:
-    """Return a feature and its value as an analyst reads them."""
-    meaning = _MEANING.get(name, name.replace("_", " "))
-    if np.isnan(value):
-        return f"{meaning}: not known"
-    return f"{meaning}: {value:.0%}" if name.endswith("_ratio") else f"{meaning}: {value:,.4g}"
+def _sorted(found: dict[str, float]) -> tuple[Reason, ...]:
+    reasons = (Reason(text, part) for text, part in found.items())
+    return tuple(sorted(reasons, key=lambda reason: (-abs(reason.contribution), reason.text)))

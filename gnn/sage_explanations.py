@@ -25,9 +25,10 @@ TRIED = 5  # strongest edges that are taken away one at a time
 
 @dataclass(frozen=True)
 class EdgePart:
-    """What one edge adds to ln(odds). `position`: in the store's relation; the ends are rows of their labels."""
+    """What one edge adds to ln(odds): number `position` of the store's relation `number`; ends are rows of labels."""
 
     relation: str
+    number: int
     position: int
     src: int
     dst: int
@@ -136,7 +137,7 @@ def _edge_parts(store: Store, batch: Batch, sums: dict[int, Tensor]) -> list[tup
         src, dst = batch.nodes[rel.src].rows, batch.nodes[rel.dst].rows
         for place, (source, position, end) in enumerate(zip(edges.source, edges.position, ends, strict=True)):
             contribution = float(sums[edges.relation][place])
-            part = EdgePart(rel.name, int(position), int(src[source]), int(dst[end]), contribution)
+            part = EdgePart(rel.name, edges.relation, int(position), int(src[source]), int(dst[end]), contribution)
             found.append((part, edges.relation, place))
     found.sort(key=lambda of: (-abs(of[0].contribution), of[0].relation, of[0].position))
     return found

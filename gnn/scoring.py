@@ -14,7 +14,7 @@ from rich.table import Table
 
 from gnn.champion.card import Calibrator
 from gnn.champion.registry import Registry, RegistryError
-from gnn.data.store import Store, open_store
+from gnn.data.store import Store, node_id, open_store
 from gnn.explanations import Reason, explained, strongest
 from gnn.training.models import Logistic, Model, Trees, load
 from gnn.training.parts import micros, read_seeds
@@ -155,5 +155,8 @@ def explain_one(
     console.print(table)
     if why.error:
         console.print(f"These contributions miss the score by {why.error:.3f} of ln(odds).")
+    for link in why.links:
+        src, dst = (f"{label}:{node_id(store_folder, label, row)}" for label, row in (link.src, link.dst))
+        console.print(f"{link.contribution:+.3f}  {link.relation}  {src} to {dst}", soft_wrap=True)
     if why.without:
         console.print(why.without)

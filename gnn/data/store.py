@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -48,9 +49,9 @@ class NodeSet:
     label: str
     count: int
     features: tuple[str, ...] = ()
-    x: NDArray[np.float32] | None = None
+    x: NDArray[np.float32] | None = field(default=None, repr=False)
     facts: tuple[str, ...] = ()
-    known: NDArray[np.int64] | None = None
+    known: NDArray[np.int64] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class Relation:
     name: str
     src: str
     dst: str
-    indptr: NDArray[np.int64]
-    neighbor: NDArray[np.uint32]
-    since: NDArray[np.int64]
-    until: NDArray[np.int64] | None = None
+    indptr: NDArray[np.int64] = field(repr=False)
+    neighbor: NDArray[np.uint32] = field(repr=False)
+    since: NDArray[np.int64] = field(repr=False)
+    until: NDArray[np.int64] | None = field(default=None, repr=False)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -86,6 +87,13 @@ class Store:
     def edges(self) -> int:
         """Number of edges, each direction counted."""
         return sum(len(relation) for relation in self.relations)
+
+    def __repr__(self) -> str:
+        nodes = sum(n.count for n in self.nodes.values())
+        return (
+            f"Store of {nodes:,} nodes with {len(self.nodes)} labels and {self.edges:,} edges of "
+            f"{len(self.relations)} relations"
+        )
 
     def schema(self) -> dict[str, Any]:
         """Return the types and features, without counts: what a model is made for."""
@@ -203,3 +211,15 @@ def open_store(folder: Path) -> Store:
         arrays = [load(part / f"{name}.npy") for name in ("indptr", "neighbor", "since", "until")]
         relations.append(Relation(r["name"], r["src"], r["dst"], *arrays))
     return Store(nodes, tuple(relations), told["about"] | {"digest": told["digest"]})
+
+
+def node_id(folder: Path, label: str, row: int) -> str:
+    """Return the id of a node of the store in a folder.
+
+    Raises:
+        StoreError: the store was written without ids of that label.
+    """
+    path = folder / "nodes" / label / "ids.parquet"
+    if not path.is_file():
+        raise StoreError(f"Ids of {label} were needed in {folder} and there are none. Make it anew: python -m gnn data")
+    return str(pl.scan_parquet(path).slice(row, 1).collect().item(0, "id"))

@@ -36,13 +36,12 @@ def test_base_features_and_edges_sum_to_the_score_up_to_the_error_told(model, ro
 
 def test_every_edge_named_stands_at_the_time_asked_about(model):
     made, store = model
-    names = [rel.name for rel in store.relations]
     told = explain(made, store, 5, 40, steps=4)
     assert told.edges
     for edge in told.edges:
-        number = names.index(edge.relation)
-        assert edge.position in standing(store, number, edge.dst, 40)
-        assert store.relations[number].neighbor[edge.position] == edge.src
+        assert store.relations[edge.number].name == edge.relation
+        assert edge.position in standing(store, edge.number, edge.dst, 40)
+        assert store.relations[edge.number].neighbor[edge.position] == edge.src
 
 
 def test_the_strongest_edges_are_the_same_for_five_seeds(model):

@@ -1,0 +1,64 @@
+"""What a column or a link says, in words an analyst reads."""
+
+from __future__ import annotations
+
+import calendar
+
+import numpy as np
+
+from algorithms.features.catalogue import FEATURES, KINDS
+from gnn.data.own_features import OPTIONAL
+
+_MEANING = {feature.name: feature.meaning for feature in FEATURES}
+_KIND = {kind.name: kind.meaning for kind in KINDS}
+_BLANK = {f"{column}_blank": column for column in (*OPTIONAL, "birth_year")}
+_COLUMN = {kind.column: kind.meaning for kind in KINDS if kind.name != "listed_by"} | {
+    "id_number": "identity number", "birth_date": "date of birth", "birth_year": "year of birth",
+    "amount_cny": "amount",
+}  # fmt: skip
+_FACT = {
+    "fraud": "a fraud verdict", "normal": "a verdict that it is honest", "missed": "a missed first instalment",
+    "paid": "a paid first instalment",
+}  # fmt: skip
+
+
+def of_column(name: str, value: float) -> str:
+    """Return what an application's column and its value say; columns that tell one thing together get one text."""
+    if name in ("applied_hour_sin", "applied_hour_cos"):
+        return "the hour of the application"
+    if name in _BLANK:
+        column = _BLANK[name]
+        stated = _COLUMN.get(column, column.replace("_", " "))
+        return f"no {stated} stated" if value else f"{stated} stated"
+    if np.isnan(value):
+        return f"{_MEANING.get(name, name.replace('_', ' '))}: not known"
+    match name:
+        case "amount_log1p_cny":
+            return f"asks for {np.expm1(value):,.0f} CNY"
+        case "applied_weekday":
+            return f"made on a {calendar.day_name[int(value)]}"
+        case "blank_count":
+            return f"fields left empty: {value:.0f}"
+        case "age_years":
+            return f"the applicant is {value:.0f} years old"
+        case _:
+            meaning = _MEANING.get(name, name.replace("_", " "))
+            return f"{meaning}: {value:.0%}" if name.endswith("_ratio") else f"{meaning}: {value:,.4g}"
+
+
+def of_fact(name: str) -> str:
+    """Return what a fact known of the applicant says."""
+    return f"known of the applicant: {_FACT.get(name, name)}"
+
+
+def of_links(relation: str, count: int) -> str:
+    """Return what links of one relation say; `rev_` turns a relation round."""
+    kind = relation.removeprefix("rev_").removeprefix("STATES_")
+    many = "" if count == 1 else f" ({count:,})"
+    if relation == "STATES_person":
+        return "the applicant's other relations"
+    if relation.startswith("STATES_"):
+        return f"the {_KIND.get(kind, kind.replace('_', ' '))} it names{many}"
+    if relation.startswith("rev_STATES_"):
+        return f"other applications with something it names: {_KIND.get(kind, kind.replace('_', ' '))}{many}"
+    return f"links around it: {kind}{many}"
