@@ -87,17 +87,17 @@ def _shared(kind: Kind) -> list[Feature]:
         within = "in the last day" if days == 1 else f"in the last {days} days"
         found += [
             _count(family, f"{name}_neighbor_{days}d_count", f"{who}, first {within}", unnamed, known),
-            _real(family, f"{name}_neighbor_{days}d_ratio", f"share of them first seen {within}", nobody, known),
+            _real(family, f"{name}_neighbor_{days}d_ratio", f"{who}: share first seen {within}", nobody, known),
         ]
     found += [
-        _count(family, f"{name}_fraud_count", "of them, confirmed as fraud by then", unnamed, f"{known}, labels"),
-        _real(family, f"{name}_fraud_ratio", "share of them confirmed as fraud by then", nobody, f"{known}, labels"),
+        _count(family, f"{name}_fraud_count", f"{who}, confirmed as fraud by then", unnamed, f"{known}, labels"),
+        _real(family, f"{name}_fraud_ratio", f"{who}: share confirmed as fraud by then", nobody, f"{known}, labels"),
         _count(
-            family, f"{name}_overdue_count", "of them, with an instalment due and unpaid by then", unnamed,
+            family, f"{name}_overdue_count", f"{who}, with an instalment due and unpaid by then", unnamed,
             f"{known}, loans, repayments",
         ),
         _real(
-            family, f"{name}_overdue_ratio", "share of those with a loan who had an instalment due and unpaid",
+            family, f"{name}_overdue_ratio", f"{who}: share of those with a loan who had an instalment due and unpaid",
             "none of them has a loan", f"{known}, loans, repayments",
         ),
         _real(
@@ -127,24 +127,27 @@ def _neighbors() -> list[Feature]:
     return [
         _count(family, "hub_count", f"own nodes with more than {PAIR_CAP} persons, through which no neighbor is sought",
                nothing, shared),
-        _count(family, "neighbor_count", "distinct other persons who share a node that is no hub", nothing, shared),
-        _count(family, "neighbor_30d_count", "of them, first on a shared node in the last 30 days", nothing, shared),
-        _real(family, "neighbor_latest_days", "days since the newest of them came to a shared node", none, shared),
-        _count(family, "neighbor_kind_max_count", "most kinds of nodes shared with one of them", none, shared),
-        _count(family, "neighbor_fraud_count", "of them, confirmed as fraud by then", nothing, f"{shared}, labels"),
-        _real(family, "neighbor_fraud_ratio", "share of them confirmed as fraud by then", none, f"{shared}, labels"),
-        _count(family, "neighbor_overdue_count", "of them, with an instalment due and unpaid by then", nothing,
+        _count(family, "neighbor_count",
+               "neighbors: distinct other persons who share a node that is no hub", nothing, shared),
+        _count(family, "neighbor_30d_count", "neighbors first on a shared node in the last 30 days", nothing, shared),
+        _real(family, "neighbor_latest_days", "days since the newest neighbor came to a shared node", none, shared),
+        _count(family, "neighbor_kind_max_count", "most kinds of nodes shared with one neighbor", none, shared),
+        _count(family, "neighbor_fraud_count", "neighbors confirmed as fraud by then", nothing, f"{shared}, labels"),
+        _real(family, "neighbor_fraud_ratio",
+              "share of neighbors confirmed as fraud by then", none, f"{shared}, labels"),
+        _count(family, "neighbor_overdue_count", "neighbors with an instalment due and unpaid by then", nothing,
                f"{shared}, loans, repayments"),
-        _real(family, "neighbor_overdue_ratio", "share of those with a loan who had an instalment due and unpaid",
+        _real(family, "neighbor_overdue_ratio", "share of neighbors with a loan who had an instalment due and unpaid",
               "none of them has a loan", f"{shared}, loans, repayments"),
-        _count(family, "neighbor_ring_count", "of them, in a ring by the newest result before the day",
+        _count(family, "neighbor_ring_count", "neighbors in a ring by the newest result before the day",
                f"{nothing}, or {rings}", f"{shared}, ring_members"),
         _count(family, "second_hop_count",
                "links from neighbors to further persons, over nodes that are no hubs and not the applicant's", none,
                shared),
-        _real(family, "second_hop_mean_count", "mean number of such links of a neighbor", none, shared),
-        _count(family, "second_hop_max_count", "most such links of one neighbor", none, shared),
-        _real(family, "second_hop_fraud_ratio", "share of such links that end at a person confirmed as fraud",
+        _real(family, "second_hop_mean_count", "mean number of links from a neighbor to further persons", none, shared),
+        _count(family, "second_hop_max_count", "most links from one neighbor to further persons", none, shared),
+        _real(family, "second_hop_fraud_ratio",
+              "share of links from neighbors to further persons that end at one confirmed as fraud",
               "second_hop_count is null or 0", f"{shared}, labels"),
     ]  # fmt: skip
 
@@ -156,15 +159,19 @@ def _calls() -> list[Feature]:
     return [
         _count(family, "call_30d_count", "calls in the last 30 days", unknown, source),
         _count(family, "call_counterpart_count", "distinct numbers called or calling", unknown, source),
-        _count(family, "call_counterpart_30d_count", "of them, in the last 30 days", unknown, source),
+        _count(family, "call_counterpart_30d_count",
+               "distinct numbers called or calling in the last 30 days", unknown, source),
         _real(family, "call_out_ratio", "share of calls that went out", unknown, source),
         _real(family, "call_applicant_ratio", "share of counterparts that are another applicant's own number", unknown,
               agents),
         _real(family, "call_agent_30d_ratio",
               "share of calls out in the last 30 days to numbers that other applicants called in the 30 days before "
               "they applied", quiet, agents),
-        _count(family, "call_agent_number_30d_count", "distinct such numbers", quiet, agents),
-        _count(family, "call_agent_applicant_max_count", "most other applicants behind one such number", quiet, agents),
+        _count(family, "call_agent_number_30d_count",
+               "distinct numbers called that other applicants called in the 30 days before they applied",
+               quiet, agents),
+        _count(family, "call_agent_applicant_max_count",
+               "most other applicants who called one number called, in the 30 days before they applied", quiet, agents),
     ]  # fmt: skip
 
 
@@ -173,15 +180,16 @@ def _contacts() -> list[Feature]:
     owners = f"{source}, applications"
     return [
         _count(family, "contact_count", "distinct numbers in the address book or named as contacts", unknown, source),
-        _count(family, "contact_applicant_count", "of them, another applicant's own number", unknown, owners),
-        _real(family, "contact_applicant_ratio", "share of them that are another applicant's own number", unknown,
+        _count(family, "contact_applicant_count", "contacts that are another applicant's own number", unknown, owners),
+        _real(family, "contact_applicant_ratio", "share of contacts that are another applicant's own number", unknown,
               owners),
-        _real(family, "contact_shared_ratio", "share of them that another person lists too", unknown, source),
-        _real(family, "contact_called_ratio", "share of them ever called, or ever calling",
+        _real(family, "contact_shared_ratio", "share of contacts that another person lists too", unknown, source),
+        _real(family, "contact_called_ratio", "share of contacts ever called, or ever calling",
               f"{unknown}, or no call of the own number is", f"{source}, calls"),
         _count(family, "emergency_contact_count", "distinct emergency contacts", unknown, source),
-        _count(family, "emergency_applicant_count", "of them, another applicant's own number", unknown, owners),
-        _count(family, "emergency_shared_count", "of them, another person's emergency contact too", unknown, source),
+        _count(family, "emergency_applicant_count",
+               "emergency contacts that are another applicant's own number", unknown, owners),
+        _count(family, "emergency_shared_count", "emergency contacts that are another person's too", unknown, source),
     ]  # fmt: skip
 
 
