@@ -7,7 +7,7 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn gnn needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn bench-models notebooks gnn needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,14 @@ server-stop: .venv/.spark ## stop the local Neo4j
 
 models: .venv/.gnn ## install what `python -m gnn` needs (PyTorch and its CUDA libraries: 3 GB to fetch, 6 GB on disk)
 	@echo "Ready: $(BIN)/python -m gnn --help"
+
+notebooks: .venv/.dev demo ## run the notebooks; the executed copies are in .local/notebooks (about 5 minutes after the demo)
+	@mkdir -p .local/notebooks
+	@for book in 01-first-look 02-data-set-as-of-a-day 03-train-compare-explain; do \
+	  $(BIN)/jupyter-execute notebooks/$$book.ipynb --output ../.local/notebooks/$$book || exit 1; done
+
+bench-models: .venv/.dev ## the race of models on an unseen synthetic world of 60,000 applicants (about 25 minutes)
+	$(BIN)/python -m benchmarks.models
 
 bench-rings: .venv/.dev ## measure rings against the truth of four synthetic worlds (about 40 minutes)
 	$(BIN)/python -m benchmarks.rings
