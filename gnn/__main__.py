@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 
 from graph.failures import spoken
+from graph.settings import PlatformSettings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Models on the graph.")
 console = Console()
 _LAKE = "Default: CREDIT_GRAPH_LAKE or .local/lake"
-_MODELS = Path(".local/models")
+_MODELS = PlatformSettings().models
 
 
 def _end_of(day: datetime) -> datetime:
@@ -55,7 +56,6 @@ def data(
     with spoken():
         from gnn.data.lake import build
         from graph.lake import Lake
-        from graph.settings import PlatformSettings
         from graph.spark import SparkOnDemand
 
         spark = SparkOnDemand("data", console)
@@ -152,7 +152,6 @@ def score(
     with spoken():
         from gnn.scoring import score as run
         from graph.lake import Lake
-        from graph.settings import PlatformSettings
 
         where = Lake(lake or PlatformSettings().lake)
         told = run(store, registry, where, version, None if since is None else since.replace(tzinfo=UTC))

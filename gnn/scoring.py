@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
 from rich.console import Console
 from rich.table import Table
@@ -67,6 +68,7 @@ def score(
     version: str | None = None,
     since: datetime | None = None,
     alerted: float = 0.01,
+    unscored: bool = False,
 ) -> Scored:
     """Score the applications of a store and write them to `LAKE/results/applicant_scores` (key application_id, model).
 
@@ -76,6 +78,7 @@ def score(
         version: a registered model; the champion where none is given.
         since: only applications made then or later.
         alerted: share of the applications, those of highest score, that get reasons from models that explain slowly.
+        unscored: only applications that this model has not scored yet.
 
     Raises:
         RegistryError: there is no champion.
@@ -84,6 +87,11 @@ def score(
     store, seeds = open_store(store_folder), read_seeds(store_folder)
     if since is not None:
         seeds = seeds.filter(pl.col("at") >= micros(since))
+    if unscored:
+        seeds = seeds.join(shown(lake, chosen), "application_id", "anti", maintain_order="left")
+    path = lake.results("applicant_scores")
+    if not len(seeds):
+        return Scored(0, chosen, path)
     folder = registry / chosen / "model"
     scores = calibrated(folder, store, seeds)
     told = _reasons(load(folder), store, seeds, scores, alerted)
@@ -96,7 +104,6 @@ def score(
             "reasons": [[reason.record() for reason in of] for of in told],
         }
     ).cast(APPLICANT_SCORES)  # fmt: skip
-    path = lake.results("applicant_scores")
     if has_table(path):
         same = "old.application_id = new.application_id AND old.model_version = new.model_version"
         merge = DeltaTable(path).merge(rows, same, source_alias="new", target_alias="old")
@@ -104,6 +111,15 @@ def score(
     else:
         write_deltalake(path, rows)
     return Scored(len(rows), chosen, path)
+
+
+def shown(lake: Lake, version: str) -> pl.DataFrame:
+    """Return what the lake shows of a model: `application_id` (key), `as_of_at`, `score`."""
+    path, wanted = lake.results("applicant_scores"), ["application_id", "as_of_at", "score"]
+    if not has_table(path):
+        return pl.DataFrame(pl.from_arrow(APPLICANT_SCORES.empty_table())).select(wanted)
+    rows = DeltaTable(path).to_pyarrow_dataset()
+    return pl.DataFrame(pl.from_arrow(rows.to_table(columns=wanted, filter=ds.field("model_version") == version)))
 
 
 def _reasons(model: Model, store: Store, seeds: pl.DataFrame, scores: pl.Series, alerted: float) -> list[list[Reason]]:

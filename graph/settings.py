@@ -29,12 +29,13 @@ class Neo4jSettings(BaseSettings):
 
 
 class PlatformSettings(BaseSettings):
-    """`CREDIT_GRAPH_CACHE` (jars), `_KEYS` (keys of tokens and vault, outside the lake), `_LAKE`."""
+    """`CREDIT_GRAPH_CACHE` (jars), `_KEYS` (of tokens and vault, outside the lake), `_LAKE`, `_MODELS` (registry)."""
 
     model_config = SettingsConfigDict(env_prefix="CREDIT_GRAPH_")
     cache: Path = Field(default_factory=lambda: user_cache_path("credit-graph"))
     keys: Path = Path(".local/keys.json")
     lake: Path = Path(".local/lake")
+    models: Path = Path(".local/models")
 
 
 class SparkSettings(BaseSettings):

@@ -32,7 +32,7 @@ def run(
     lake: LakeFolder = None,
     mapping: Annotated[str | None, typer.Option(help="A bundled mapping's name or a mapping file")] = None,
     how: Annotated[LoadHow, typer.Option("--load", help="How the graph gets into Neo4j")] = LoadHow.AUTO,
-    graph_only: Annotated[bool, typer.Option(help="Leave hubs, rings, features and drift for another run")] = False,
+    graph_only: Annotated[bool, typer.Option(help="Leave what is concluded from the graph for another run")] = False,
 ) -> None:
     """Run one night; safe to run again, also after it was killed."""
     with spoken():
@@ -47,7 +47,8 @@ def run(
         root = lake or platform.lake
         root.mkdir(parents=True, exist_ok=True)
         files, keys, rules = Lake(root), platform.keys.absolute(), read_mapping(mapping)
-        night = Night(day.date(), landing, files, keys, rules, Neo4jSettings(), platform.cache, how, graph_only)
+        night = Night(day.date(), landing, files, keys, rules, Neo4jSettings(), platform.cache, how, graph_only,
+                      platform.models)  # fmt: skip
         spark = SparkOnDemand("nightly", console)
         try:
             told = run_night(spark, night, Ledger(f"sqlite:///{root / 'ledger.sqlite'}"), console)

@@ -1,4 +1,4 @@
-"""The stages between graph and Neo4j: hubs, rings, features, drift. Each is left alone when its inputs are the same.
+"""The stages between graph and Neo4j: hubs, rings, features, drift, scores. Same inputs, and a stage is left alone.
 
 What goes in is named by a digest of the versions of the tables read, so that a night that was cut off goes on where it
 was, and a night that brings nothing new changes nothing.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
+import structlog
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
@@ -24,27 +25,42 @@ from algorithms.features.build import build
 from algorithms.hubs.registry import write_hubs
 from algorithms.rings.rules import RULES
 from algorithms.rings.run import find_rings
+from graph.failures import sentence
 from graph.lake import Lake, has_table, version
 from graph.schema import TABLES
 from jobs.ledger import Ledger
 from jobs.night import Night
 
+log = structlog.get_logger()
+
 Spark = Callable[[], SparkSession]
 
 
-def _digest(lake: Lake, day: date, rules: list[Path]) -> str:
+def _digest(lake: Lake, day: date, rules: list[Path], more: Sequence[Path] = (), said: str = "") -> str:
     landed = [lake.graph(t.table) for t in TABLES if not t.derived] + [lake.results("hub_overrides")]
-    versions = {path.name: version(path) for path in landed if has_table(path)}
+    versions = {path.name: version(path) for path in [*landed, *more] if has_table(path)}
     texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in rules]
-    said = json.dumps([day.isoformat(), versions, texts], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    whole = json.dumps([day.isoformat(), versions, texts, *([said] if said else [])], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def _unless_same(stage: str, night: Night, ledger: Ledger, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Do the work unless the stage's last good run had the same inputs, or the night is for the graph alone."""
+def _unless_same(
+    stage: str,
+    night: Night,
+    ledger: Ledger,
+    work: Callable[[], dict[str, Any]],
+    more: Sequence[Path] = (),
+    said: str = "",
+) -> dict[str, Any]:
+    """Do the work unless the stage's last good run had the same inputs, or the night is for the graph alone.
+
+    Args:
+        more: tables that the stage reads beside those of the graph.
+        said: what else its outcome depends on.
+    """
     if night.graph_only:
         return {"how": "left out"}
-    inputs = _digest(night.lake, night.day, sorted(RULES.parent.glob("*.yml")))
+    inputs = _digest(night.lake, night.day, sorted(RULES.parent.glob("*.yml")), more, said)
     last = ledger.last_done(stage)
     if last is not None and last.counts.get("inputs") == inputs:
         return {"how": "unchanged", "inputs": inputs}
@@ -123,3 +139,37 @@ def drifted(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
         return report(drift(spark(), night.lake, night.day, night.at))
 
     return _unless_same("drift", night, ledger, work)
+
+
+def scores(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
+    """Let the champion score what came with the night, and watch it; without one nothing is imported or started.
+
+    A champion that cannot score, for example because it was trained on other relations, is an alarm and stops no night.
+    """
+    if night.graph_only:
+        return {"how": "left out"}
+    from gnn import night as scoring
+
+    try:
+        found = scoring.champion(night.models)
+        if found is None:
+            return {"how": "no champion"}
+        version, ledger_head = found
+        if lacking := scoring.not_installed():
+            said = f"{version} needs {' and '.join(lacking)}, which are not installed. Run make models, then the night."
+            return {"how": "models are not installed", "status": "alarm", "sentences": [said]}
+
+        def work() -> dict[str, Any]:
+            return scoring.score_and_watch(spark(), night.lake, night.models, version, night.day, night.at)
+
+        read = [night.lake.raw(source) for source in _OUTCOMES] + [night.lake.features("application_graph")]
+        return _unless_same("scores", night, ledger, work, read, f"{version} {ledger_head}")
+    except Exception as error:
+        text = sentence(error)
+        if text is None:
+            raise
+        log.warning("champion cannot score", error=type(error).__name__)
+        return {"how": "not scored", "status": "alarm", "sentences": [text]}
+
+
+_OUTCOMES = ("applications", "labels", "loans", "repayments")

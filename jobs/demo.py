@@ -57,7 +57,8 @@ def demo(console: Console, folder: Path = Path(".local/demo")) -> None:
     try:
         landing = world(spark, folder, console)
         day = max(date.fromisoformat(path.name) for path in landing.iterdir())
-        night = Night(day, landing, lake, platform.keys.absolute(), Mapping(), neo4j, platform.cache)
+        night = Night(day, landing, lake, platform.keys.absolute(), Mapping(), neo4j, platform.cache,
+                      models=folder / "models")  # fmt: skip
         told = run_night(spark, night, Ledger(f"sqlite:///{lake.root / 'ledger.sqlite'}"), console)
     finally:
         spark.stop()

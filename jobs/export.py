@@ -156,9 +156,11 @@ def _visible(table: DeltaTable, day: date) -> pl.DataFrame:
 
 
 def _nights(table: DeltaTable, day: date) -> pl.DataFrame:
-    """Return the stages of all nights up to `day`; beside the stage `drift` stand its figures, as JSON text."""
+    """Return the stages of all nights up to `day`; beside `drift` and `scores` stand their figures, as JSON text."""
     rows = _frame(table.to_pyarrow_dataset().to_table(filter=ds.field("night") <= day))
-    texts = [details if stage == "drift" else None for stage, details in rows.select("stage", "details").rows()]
+    texts = [
+        details if stage in ("drift", "scores") else None for stage, details in rows.select("stage", "details").rows()
+    ]
     return rows.with_columns(pl.Series("drift", texts, dtype=pl.String)).sort("night", "run", maintain_order=True)
 
 

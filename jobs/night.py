@@ -27,6 +27,7 @@ class Night:
     cache: Path
     how: LoadHow = LoadHow.AUTO
     graph_only: bool = False
+    models: Path = Path(".local/models")
     run: int = 0
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     ingested: IngestReport | None = None

@@ -1,6 +1,6 @@
 """The night in one Spark session, each stage recorded, resumed and repeated safely.
 
-ingest → graph → hubs → rings → features → drift → load → report.
+ingest → graph → hubs → rings → features → drift → scores → load → report.
 
 A stage begins by writing down the version of every Delta table it may change. If it is cut off, the next run puts
 the tables back to those versions and does the stage anew, so that a night ends whole however often it was killed.
@@ -174,7 +174,8 @@ REPORT = pa.schema(
 
 STAGES: tuple[tuple[str, Stage], ...] = (
     ("ingest", _ingest), ("graph", _graph), ("hubs", conclusions.hubs), ("rings", conclusions.rings),
-    ("features", conclusions.features), ("drift", conclusions.drifted), ("load", _load), ("report", _report),
+    ("features", conclusions.features), ("drift", conclusions.drifted), ("scores", conclusions.scores),
+    ("load", _load), ("report", _report),
 )  # fmt: skip
 
 
@@ -185,6 +186,7 @@ SAID = {
     "rings": "rings are found, named and explained",
     "features": "what was known around each new application",
     "drift": "the night is compared with those before it",
+    "scores": "the champion scores new applications and is watched",
     "load": "Neo4j gets the graph",
     "report": "the night is written down",
 }

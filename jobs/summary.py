@@ -32,7 +32,9 @@ def _remark(stage: str, counts: Mapping[str, Any]) -> str:
         return str(counts["how"])
     if stage == "rings":
         return ", ".join(f"{count:,} {status}" for status, count in counts.get("status", {}).items())
-    if stage == "drift":
+    if stage == "scores" and "how" in counts:
+        return ": ".join([counts["how"], *counts.get("sentences", ())])
+    if stage in ("drift", "scores"):
         return str(counts.get("status", ""))
     if stage == "load":
         equal = "; Neo4j equals the lake" if counts.get("neo4j_equals_lake") else ""

@@ -6,7 +6,7 @@ The figures are those of `algorithms.drift`, so that the night's report can tell
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -59,7 +59,7 @@ class WatchFigure(DriftFigure):
 
 def watch(
     reference: Floats,
-    tonight: Floats,
+    tonight: Floats | Histogram,
     outcomes: tuple[Labels, Floats],
     *,
     night: date,
@@ -70,7 +70,8 @@ def watch(
 
     Args:
         reference: the champion's scores of the window on which it was promoted.
-        tonight: its scores of tonight's applications; one that is NaN counts as empty.
+        tonight: its scores of tonight's applications; one that is NaN counts as empty. Of a night that was scored in
+            parts, their `score_histogram`s added up.
         outcomes: labels (1, 0; -1 is not known and left out) and probabilities as they were shown, of applications
             that the champion scored and whose label has become known since its promotion.
         night: names the figures.
@@ -83,10 +84,12 @@ def watch(
     return [_scores(reference, tonight, night, model, settings), _calibration(*outcomes, night, model, settings)]
 
 
-def _scores(reference: Floats, tonight: Floats, night: date, model: str, settings: WatchSettings) -> WatchFigure:
-    finite = reference[np.isfinite(reference)]
-    edges = np.unique(np.quantile(finite, _QUANTILES)) if len(finite) else finite
-    then, now = (_histogram(side, edges) for side in (reference, tonight))
+def _scores(
+    reference: Floats, tonight: Floats | Histogram, night: date, model: str, settings: WatchSettings
+) -> WatchFigure:
+    edges = _edges(reference)
+    then = _histogram(reference, edges)
+    now = replace(tonight, group="") if isinstance(tonight, Histogram) else _histogram(tonight, edges)
     judged = DriftSettings(
         psi_warn=settings.psi_warn, psi_alarm=settings.psi_alarm, ks_warn=settings.ks_warn, ks_alarm=settings.ks_alarm,
         p_value=settings.p_value, min_count=settings.min_count, bulk=math.inf,
@@ -102,6 +105,16 @@ def _scores(reference: Floats, tonight: Floats, night: date, model: str, setting
         )
     named = {"blame": f"model {model}", "sentence": f"{night}: scores of {model}: {said}"}
     return WatchFigure(**asdict(found) | named)
+
+
+def score_histogram(scores: Floats, reference: Floats, model: str) -> Histogram:
+    """Return how scores fall into the bins of the reference, as drift keeps its histograms; the model is the group."""
+    return replace(_histogram(scores, _edges(reference)), group=model)
+
+
+def _edges(reference: Floats) -> Floats:
+    finite = reference[np.isfinite(reference)]
+    return np.unique(np.quantile(finite, _QUANTILES)) if len(finite) else finite
 
 
 def _histogram(scores: Floats, edges: Floats) -> Histogram:

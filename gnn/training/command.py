@@ -50,7 +50,7 @@ def train(
             progress.update(epochs, completed=epoch + 1, description=said, visible=True)
 
         windows = parts(seeds, *until)
-        work = Work(store, seeds, windows, out, settings, resume, told)
+        work = Work(store, seeds, windows, out, settings, resume, told, label)
         progress.update(all_of_it, description="Training")
         for result in run(work, kinds, budget):
             results.append(result)

@@ -22,7 +22,10 @@ STACK = "stack"
 
 @dataclass
 class Work:
-    """One race: the data, the windows, and what has been trained so far with its scores of all seeds."""
+    """One race: the data, the windows, and what has been trained so far with its scores of all seeds.
+
+    `label`: what the seeds' labels tell, `fraud` or `missed`; kept on the cards.
+    """
 
     store: Store
     seeds: pl.DataFrame
@@ -31,6 +34,7 @@ class Work:
     settings: SageSettings = field(default_factory=lambda: SageSettings())
     resume: bool = False
     told: Told | None = None
+    label: str = "fraud"
     done: dict[str, models.Model] = field(default_factory=dict)
     scores: dict[str, models.Scores] = field(default_factory=dict)
 

@@ -62,12 +62,14 @@ class Parts:
     """Three windows of applications with a known label, as masks over the seeds.
 
     `train` up to `train_until`, `validation` after it up to `validation_until` (both inclusive), with labels known by
-    `known_by`: the day the model could have been made. `test` is later than that day, with labels known now.
+    `known_by`: the day the model could have been made. `test` is later than that day, with labels known now; `later`
+    is the same window with those whose label is not known.
     """
 
     train: NDArray[np.bool_]
     validation: NDArray[np.bool_]
     test: NDArray[np.bool_]
+    later: NDArray[np.bool_]
     train_until: datetime
     validation_until: datetime
     known_by: datetime
@@ -97,8 +99,8 @@ def parts(
         raise PartsError(f"Labels must be 1, 0, or -1 where unknown; {int(strange.sum()):,} seeds have another.")
     then = (label >= 0) & (since <= third)
     found = Parts(
-        then & (at <= first), then & (at > first) & (at <= second), (label >= 0) & (at > third), train_until,
-        validation_until, known_by,
+        then & (at <= first), then & (at > first) & (at <= second), (label >= 0) & (at > third), at > third,
+        train_until, validation_until, known_by,
     )  # fmt: skip
     for name in ("train", "validation", "test"):
         counts = np.bincount(label[getattr(found, name)], minlength=2)

@@ -37,8 +37,9 @@ def run(work: Work, kinds: list[str], budget: float) -> Iterator[Result]:
     """Train contenders one after another and yield each as it is done.
 
     Writes `work.folder/<kind>/`: `card.json`, `model/` with its calibrator, `predictions.parquet` of the later window
-    and `plots/`. Models are compared by their raw scores; Brier score, calibration error and plots are of calibrated
-    ones (fitted on the validation window), which are what an application is given.
+    (all of it: what the champion says later is held against these) and `plots/`. Models are compared by their raw
+    scores; Brier score, calibration error and plots are of calibrated ones (fitted on the validation window), which are
+    what an application is given.
 
     Args:
         budget: share of applications that may be alerted, for the metrics.
@@ -55,7 +56,7 @@ def run(work: Work, kinds: list[str], budget: float) -> Iterator[Result]:
         for part in ("model", "plots"):
             shutil.rmtree(folder / part, ignore_errors=True)
         model.save(folder / "model")
-        check, later = work.parts.validation, work.parts.test
+        check, later = work.parts.validation, work.parts.later
         calibrator = Calibrator.fit(work.labels[check], work.scores[kind][check])
         calibrator.save(folder / "model" / CALIBRATOR)
         raw, even = work.scores[kind], calibrator.apply(work.scores[kind])
@@ -82,12 +83,13 @@ def _card(work: Work, kind: str, features: tuple[str, ...], told: dict[str, Json
         at.replace(tzinfo=UTC) if at.tzinfo is None else at
         for at in (work.parts.train_until, work.parts.validation_until, work.parts.known_by)
     )
-    last = _FIRST + timedelta(microseconds=int(work.seeds["at"].to_numpy()[work.parts.test].max()))
+    last = _FIRST + timedelta(microseconds=int(work.seeds["at"].to_numpy()[work.parts.later].max()))
     begun = _FIRST + timedelta(microseconds=int(work.seeds["at"].to_numpy()[work.parts.train].min()))
     return Card(
         kind=kind, made_at=datetime.now(UTC), features=features, schema_digest=work.store.schema_digest(),
         data_digest=str(work.store.about["digest"]), training=Window(since=begun, until=first + tick),
         validation=Window(since=first + tick, until=known + tick), test=Window(since=known + tick, until=last + tick),
-        hyperparameters=work.settings.model_dump(mode="json") | {"validation_until": second.isoformat()},
+        hyperparameters=work.settings.model_dump(mode="json")
+        | {"validation_until": second.isoformat(), "label": work.label},
         metrics=told, seeds=(work.settings.seed,), libraries=library_versions(),
     )  # fmt: skip

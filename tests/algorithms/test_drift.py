@@ -19,7 +19,7 @@ from scipy import stats
 
 from algorithms.drift.figures import FED_BY, DriftFigure, figures, report
 from algorithms.drift.histograms import EMPTY, Histogram, half_octave, shift
-from algorithms.drift.monitor import drift
+from algorithms.drift.monitor import MODEL_SCORES, add, drift
 from algorithms.drift.settings import DriftSettings
 from graph.lake import Lake
 from graph.schema import LANDED_EDGES
@@ -280,3 +280,26 @@ def test_each_drift_is_named_with_its_source_its_channel_and_its_day(spark: Spar
 def test_an_empty_lake_has_no_drift_and_no_error(spark: SparkSession, tmp_path: Path) -> None:
     for number in (0, 1):
         assert drift(spark, Lake(tmp_path), night(number), end(night(number))) == []
+
+
+def test_scores_of_one_night_add_up_and_other_models_and_nights_stay(tmp_path: Path) -> None:
+    lake, night = Lake(tmp_path), date(2026, 6, 30)
+
+    def told(day: date, model: str, counts: dict[str, int]) -> Histogram:
+        return add(lake, day, Histogram(MODEL_SCORES, model, counts, ordered=True))
+
+    told(night, "m-1", {"-inf": 3, "0.2": 1})
+    told(night, "m-2", {"0.5": 7})
+    told(night + timedelta(days=1), "m-1", {"-inf": 9})
+    whole = told(night, "m-1", {"0.2": 2, "empty": 1})
+    assert whole.counts == {"-inf": 3, "0.2": 3, "empty": 1}
+    before = DeltaTable(lake.results("drift")).version()
+    assert told(night, "m-1", {}) == whole
+    assert DeltaTable(lake.results("drift")).version() == before
+    rows = DeltaTable(lake.results("drift")).to_pyarrow_table().to_pylist()
+    kept = {(row["night"], row["group"]): dict(zip(row["bins"], row["counts"], strict=True)) for row in rows}
+    assert len(rows) == len(kept)
+    assert kept == {
+        (night, "m-1"): {"-inf": 3, "0.2": 3, "empty": 1}, (night, "m-2"): {"0.5": 7},
+        (night + timedelta(days=1), "m-1"): {"-inf": 9},
+    }  # fmt: skip

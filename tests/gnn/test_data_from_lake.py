@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -29,38 +27,13 @@ from gnn.data.store import ALWAYS, NEVER, Relation, Store, open_store
 from graph import as_of
 from graph.lake import Lake
 from graph.schema import EDGE_BY_TABLE
+from tests.gnn.worlds import Row, World
+from tests.gnn.worlds import write_lake as write
 
-Row = dict[str, Any]
-World = dict[str, list[Row]]
 Edge = tuple[str, str, int, int]  # ids of both ends, since, until
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 START = datetime(2024, 6, 1, tzinfo=UTC)
 LATEST = START + 12 * DAY - timedelta(microseconds=1)
-
-
-def _type(name: str) -> pa.DataType:
-    kinds = {"at": pa.timestamp("us", "UTC"), "on": pa.date32(), "cny": pa.float64(), "score": pa.float64()}
-    kinds |= {"year": pa.int64(), "s": pa.int64(), "count": pa.int64(), "emergency": pa.bool_()}
-    return {"held_from": kinds["at"], "held_to": kinds["at"]}.get(name) or kinds.get(name.split("_")[-1], pa.string())
-
-
-def write(root: Path, world: World) -> Lake:
-    """Write tables by their path in the lake. `_events` tables take the columns of the schema, null where not given."""
-    for name, rows in world.items():
-        folder, table = name.split("/")
-        delivered = {"delivered_on", "ended_on"} if folder != "features" else set()
-        columns = {*delivered, *(key for row in rows for key in row)}
-        told = rows
-        if table.endswith("_events"):
-            edge = EDGE_BY_TABLE[table.removesuffix("_events")]
-            columns |= {"src", "dst", "at", *(value.name for value in edge.values)}
-        if folder == "raw":
-            columns |= {"op"}
-            told = [{"op": "upsert", **row} for row in rows]
-        schema = pa.schema([(column, _type(column)) for column in sorted(columns)])
-        parts = ["delivered_on"] if delivered else None
-        write_deltalake(root / name, pa.Table.from_pylist(told, schema), partition_by=parts)
-    return Lake(root)
 
 
 def on(day: float) -> date:

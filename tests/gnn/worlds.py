@@ -1,10 +1,20 @@
-"""Small typed graphs with times, drawn at random or by hand, and what a slow reader sees in them."""
+"""Small typed graphs with times and what a slow reader sees in them; small lakes, written row by row."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
+from deltalake import write_deltalake
 
 from gnn.data.store import ALWAYS, NEVER, NodeSet, Store, relation
+from graph.lake import Lake
+from graph.schema import EDGE_BY_TABLE
+
+Row = dict[str, Any]
+World = dict[str, list[Row]]
 
 
 def random_store(seed: int, people: int = 12, things: int = 7, edges: int = 60, ended: bool = True) -> Store:
@@ -37,3 +47,28 @@ def standing(store: Store, i: int, row: int, time: int) -> list[int]:
         k for k in range(rel.indptr[row], rel.indptr[row + 1])
         if rel.since[k] <= time and (rel.until is None or rel.until[k] > time)
     ]  # fmt: skip
+
+
+def _type(name: str) -> pa.DataType:
+    kinds = {"at": pa.timestamp("us", "UTC"), "on": pa.date32(), "cny": pa.float64(), "score": pa.float64()}
+    kinds |= {"year": pa.int64(), "s": pa.int64(), "count": pa.int64(), "emergency": pa.bool_()}
+    return {"held_from": kinds["at"], "held_to": kinds["at"]}.get(name) or kinds.get(name.split("_")[-1], pa.string())
+
+
+def write_lake(root: Path, world: World) -> Lake:
+    """Write tables by their path in the lake. `_events` tables take the columns of the schema, null where not given."""
+    for name, rows in world.items():
+        folder, table = name.split("/")
+        delivered = {"delivered_on", "ended_on"} if folder != "features" else set()
+        columns = {*delivered, *(key for row in rows for key in row)}
+        told = rows
+        if table.endswith("_events"):
+            edge = EDGE_BY_TABLE[table.removesuffix("_events")]
+            columns |= {"src", "dst", "at", *(value.name for value in edge.values)}
+        if folder == "raw":
+            columns |= {"op"}
+            told = [{"op": "upsert", **row} for row in rows]
+        schema = pa.schema([(column, _type(column)) for column in sorted(columns)])
+        parts = ["delivered_on"] if delivered else None
+        write_deltalake(root / name, pa.Table.from_pylist(told, schema), partition_by=parts)
+    return Lake(root)

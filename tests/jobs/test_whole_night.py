@@ -1,4 +1,4 @@
-"""Whole nights with all eight stages, into a real Neo4j; minutes each, so part of `make drill`."""
+"""Whole nights with all nine stages, into a real Neo4j; minutes each, so part of `make drill`."""
 
 from datetime import date
 from pathlib import Path
@@ -18,6 +18,7 @@ from jobs.choices import LoadHow
 from jobs.ledger import Ledger
 from jobs.night import Night
 from jobs.nightly import run_night
+from tests.notebooks.running import run
 
 DAYS = date(2026, 6, 29), date(2026, 6, 30)
 CONCLUDED = ("hubs", "rings", "features", "drift")
@@ -49,11 +50,12 @@ def test_two_whole_nights_put_the_rings_into_neo4j_under_the_same_names(
 
     def night(day: date) -> dict:
         of = Night(day, tmp_path / "landing", lake, tmp_path / "keys.json", Mapping(), neo4j_server.settings,
-                   neo4j_server.cache, LoadHow.AUTO)  # fmt: skip
+                   neo4j_server.cache, LoadHow.AUTO, models=tmp_path / "models")  # fmt: skip
         return run_night(lambda: spark, of, ledger, Console(quiet=True))
 
     first = night(DAYS[0])
     assert all(name in first for name in CONCLUDED)
+    assert first["scores"]["how"] == "no champion"
     assert first["load"]["neo4j_equals_lake"]
     with neo4j_server.driver() as driver:
         yesterday = _rings(driver)
@@ -75,3 +77,5 @@ def test_two_whole_nights_put_the_rings_into_neo4j_under_the_same_names(
     assert all(again[name]["how"] in ("unchanged", "no new applications") for name in CONCLUDED)
     assert again["load"]["how"] == "unchanged"
     assert {str(path): version(path) for path in lake.tables() if path.name != "night_report"} == versions
+
+    run("01-first-look.ipynb", {"NEO4J_URI": neo4j_server.uri, "NEO4J_PASSWORD": neo4j_server.password()})
