@@ -101,11 +101,9 @@ figure.tight_layout()
 # ## Champion and challenger
 #
 # The first model registered becomes champion. Another takes its place only if it wins on a later window at the same
-# number of alerts, by a paired bootstrap; where there are too few cases to tell, it does not. The gate wants 50 of
-# them; the demo is smaller, so that is lowered here, and only here.
+# number of alerts, by a paired bootstrap; where there are too few cases to tell, it does not.
 
 # %%
-os.environ["GATE_MIN_POSITIVES"] = "20"
 console = Console(width=110, color_system=None)
 promote(OUT / "trees", OUT / "registry", console, budget=0.05, store=STORE)
 _ = promote(OUT / "trees_graph", OUT / "registry", console, budget=0.05, store=STORE)
