@@ -100,8 +100,8 @@ figure.tight_layout()
 # %% [markdown]
 # ## Champion and challenger
 #
-# The first model registered becomes champion. Another takes its place only if it wins on a later window at the same
-# number of alerts, by a paired bootstrap; where there are too few cases to tell, it does not.
+# The first model must find more frauds than chance would. Another takes its place only if it wins on a later window at
+# the same number of alerts, by a paired bootstrap; where there are too few cases to tell, it does not.
 
 # %%
 console = Console(width=110, color_system=None)
