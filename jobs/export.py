@@ -140,9 +140,14 @@ def _newest_day(table: DeltaTable, day: date) -> pl.DataFrame:
 
 
 def _newest_score(table: DeltaTable, day: date) -> pl.DataFrame:
-    """Return the newest score of each application up to the end of `day`."""
+    """Return the newest score of each application up to the end of `day`.
+
+    Where two models scored it, that of the model which scored the newest application: the champion of the two.
+    """
     rows = _frame(table.to_pyarrow_dataset().to_table(filter=ds.field("as_of_at") <= _end(day)))
-    return rows.sort("as_of_at", "model_version").unique("application_id", keep="last", maintain_order=True)
+    in_force = pl.col("as_of_at").max().over("model_version")
+    order = rows.sort("as_of_at", in_force, "model_version")
+    return order.unique("application_id", keep="last", maintain_order=True)
 
 
 def _visible(table: DeltaTable, day: date) -> pl.DataFrame:

@@ -138,15 +138,26 @@ def test_persons_are_those_known_at_the_end_of_the_day(lake: Lake) -> None:
     assert [row["applicant_id"] for row in read(lake)] == ["future", "late", "stands", "undated"]
 
 
-def test_the_score_of_an_application_is_its_newest_up_to_the_day(lake: Lake) -> None:
-    def score(application: str, at: datetime, value: float) -> dict[str, Any]:
-        told = {"application_id": application, "applicant_id": "a", "person_id": "p", "as_of_at": at, "score": value}
-        return told | {"model_version": "m1", "reasons": [{"text": "shared card", "contribution": 0.2}]}
+def scored(application: str, at: datetime, value: float, model: str = "m1") -> dict[str, Any]:
+    told = {"application_id": application, "applicant_id": "a", "person_id": "p", "as_of_at": at, "score": value}
+    return told | {"model_version": model, "reasons": [{"text": "shared card", "contribution": 0.2}]}
 
+
+def test_of_two_models_scores_the_one_in_force_counts(lake: Lake) -> None:
+    newer = datetime(2026, 6, 29, 9, tzinfo=UTC)
+    put(
+        lake.results("applicant_scores"),
+        [scored("1", AT, 0.7, "m2"), scored("1", AT, 0.1, "m1"), scored("2", newer, 0.2, "m1")],
+    )
+    run(lake, "applicant_scores", "--as-of", "2026-06-29")
+    assert [(row["application_id"], row["model_version"]) for row in read(lake)] == [("1", "m1"), ("2", "m1")]
+
+
+def test_the_score_of_an_application_is_its_newest_up_to_the_day(lake: Lake) -> None:
     evening, next_day = datetime(2026, 6, 29, 23, 59, 59, tzinfo=UTC), datetime(2026, 6, 30, tzinfo=UTC)
     put(
         lake.results("applicant_scores"),
-        [score("1", evening, 0.7), score("1", AT, 0.1), score("1", next_day, 0.9), score("2", AT, 0.2)],
+        [scored("1", evening, 0.7), scored("1", AT, 0.1), scored("1", next_day, 0.9), scored("2", AT, 0.2)],
     )
     run(lake, "applicant_scores", "--as-of", "2026-06-29")
     assert [(row["application_id"], row["score"]) for row in read(lake)] == [("1", "0.7"), ("2", "0.2")]
