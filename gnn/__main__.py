@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -83,6 +83,9 @@ def train(
     label: Annotated[str, typer.Option(help="fraud (verdicts) or missed (first instalments)")] = "fraud",
     budget: Annotated[float, typer.Option(min=0.0001, max=1, help="Share of applications alerted")] = 0.01,
     seed: Annotated[int, typer.Option(help="The same seed gives the same models")] = 0,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where GraphSAGE trains; auto: on a GPU where there is one")
+    ] = "auto",
     resume: Annotated[bool, typer.Option(help="Go on from checkpoints of a run that was cut off")] = False,
 ) -> None:
     """Train models on a store and print what each reached on the later applications."""
@@ -92,7 +95,7 @@ def train(
 
         taken = None if known_by is None else _end_of(known_by)
         until = (_end_of(train_until), _end_of(validate_until), taken)
-        settings = SageSettings.model_validate({"seed": seed})
+        settings = SageSettings.model_validate({"seed": seed, "device": device})
         run(store, out, model or [], until, console, label=label, budget=budget, settings=settings, resume=resume)
 
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 ALWAYS = np.iinfo(np.int64).min  # an edge without a time
 NEVER = np.iinfo(np.int64).max
 _LAYOUT = 1
+_CHECKED = 1_000_000  # rows looked at together
 _EMPTY = 128  # bytes: a file of no elements, which cannot be mapped
 
 
@@ -223,3 +224,21 @@ def node_id(folder: Path, label: str, row: int) -> str:
     if not path.is_file():
         raise StoreError(f"Ids of {label} were needed in {folder} and there are none. Make it anew: python -m gnn data")
     return str(pl.scan_parquet(path).slice(row, 1).collect().item(0, "id"))
+
+
+def check_numbers(store: Store) -> None:
+    """Look at every feature once, chunk by chunk.
+
+    Raises:
+        StoreError: one is NaN or infinite; the text names label, column and the first row.
+    """
+    for label, nodes in store.nodes.items():
+        for start in range(0, nodes.count if nodes.x is not None else 0, _CHECKED):
+            assert nodes.x is not None
+            bad = np.argwhere(~np.isfinite(nodes.x[start : start + _CHECKED]))
+            if len(bad):
+                row, column = start + int(bad[0, 0]), nodes.features[int(bad[0, 1])]
+                raise StoreError(
+                    f"Features must be finite numbers; {column} of {label} is not at row {row:,}. Tell what is not "
+                    "known by a column of its own and make the store anew."
+                )

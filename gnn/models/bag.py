@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -46,17 +47,26 @@ class Bags:
         self._back: tuple[Tensor, Tensor, Tensor] | None = None
         self._ends: Tensor | None = None
 
+    def to(self, device: torch.device) -> Bags:
+        """Return the same edges for tensors of a device."""
+        moved = copy(self)
+        moved.source, moved.offsets, moved.share = (t.to(device) for t in (self.source, self.offsets, self.share))
+        moved._back = moved._ends = None
+        return moved
+
     def back(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return targets, offsets and edges by the node an edge leaves; made on the first call."""
         if self._back is None:
             starts, target, edge = _turned(self._source, self._offsets, self.count)
-            self._back = torch.from_numpy(target), torch.from_numpy(starts), torch.from_numpy(edge)
+            found = (torch.from_numpy(part).to(self.source.device) for part in (target, starts, edge))
+            self._back = next(found), next(found), next(found)
         return self._back
 
     def ends(self) -> Tensor:
         """Return the target of each edge, int64 (E,); made on the first call."""
         if self._ends is None:
-            self._ends = torch.repeat_interleave(torch.arange(self.targets), self.offsets.diff())
+            targets = torch.arange(self.targets, device=self.offsets.device)
+            self._ends = torch.repeat_interleave(targets, self.offsets.diff())
         return self._ends
 
 
@@ -81,6 +91,13 @@ def _dots(a: Any, b: Any, source: NDArray[np.int64], offsets: NDArray[np.int64])
     return found
 
 
+def _products(gradient: Tensor, h: Tensor, bags: Bags) -> Tensor:
+    if gradient.device.type == "cpu":
+        arrays = gradient.numpy(), h.numpy(), bags.source.numpy(), bags.offsets.numpy()
+        return torch.from_numpy(_dots(*arrays))
+    return (gradient[bags.ends()] * h[bags.source]).sum(1)
+
+
 class _Weighted(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, share: Tensor, bags: Bags) -> Tensor:
@@ -95,8 +112,7 @@ class _Weighted(torch.autograd.Function):
         target, offsets, edge = bags.back()
         of_share = None
         if ctx.needs_input_grad[1]:
-            arrays = gradient.numpy(), h.detach().numpy(), bags.source.numpy(), bags.offsets.numpy()
-            of_share = torch.from_numpy(_dots(*arrays)).to(share.dtype)
+            of_share = _products(gradient, h.detach(), bags).to(share.dtype)
         return _bag(gradient, target, offsets, share[edge]), of_share, None
 
 

@@ -36,6 +36,11 @@ class LayerEdges:
     scale: Tensor | None = None
     aged: Tensor | None = None
 
+    def to(self, device: torch.device) -> LayerEdges:
+        """Return the same edges on a device."""
+        age, scale, aged = (None if part is None else part.to(device) for part in (self.age, self.scale, self.aged))
+        return LayerEdges(self.relation, self.bags.to(device), age, scale, aged)
+
 
 @dataclass
 class Inputs:
@@ -48,6 +53,13 @@ class Inputs:
     seeds: dict[str, int]
     x: dict[str, Tensor]
     layers: list[tuple[list[LayerEdges], dict[str, int]]]
+
+    def to(self, device: torch.device) -> Inputs:
+        """Return the same on a device."""
+        if device.type == "cpu":
+            return self
+        layers = [([of.to(device) for of in edges], counts) for edges, counts in self.layers]
+        return Inputs(self.seeds, {name: x.to(device) for name, x in self.x.items()}, layers)
 
 
 @njit(cache=True, parallel=True)

@@ -134,7 +134,7 @@ class Layer(nn.Module):
         found = self.of_neighbors[of.relation](weighted_sum(source[: bags.count], share, bags))
         aged = of.aged
         if aged is None and of.age is not None:
-            aged = torch.zeros(bags.targets, TIMES).index_add(0, bags.ends(), of.age * share[:, None])
+            aged = share.new_zeros(bags.targets, TIMES).index_add(0, bags.ends(), of.age * share[:, None])
         if aged is not None:
             found = found + self.of_age[of.relation](aged)
         return cast(Tensor, found)
@@ -157,6 +157,6 @@ def _added(z: Tensor, told: Tensor) -> Tensor:
 
 
 def _softmax(said: Tensor, ends: Tensor, targets: int) -> Tensor:
-    highest = torch.full((targets,), -torch.inf).scatter_reduce(0, ends, said.detach(), "amax")
+    highest = said.new_full((targets,), -torch.inf).scatter_reduce(0, ends, said.detach(), "amax")
     weight = (said - highest[ends]).exp()
-    return weight / torch.zeros(targets).index_add(0, ends, weight)[ends]
+    return weight / weight.new_zeros(targets).index_add(0, ends, weight)[ends]

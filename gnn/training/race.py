@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from gnn.champion.card import Calibrator, Card, Predictions, Window, library_versions, metrics, plots
+from gnn.data.store import check_numbers
 from gnn.training.contenders import CONTENDERS, Work, trained
 
 CALIBRATOR = "calibrator.json"
@@ -46,10 +47,12 @@ def run(work: Work, kinds: list[str], budget: float) -> Iterator[Result]:
 
     Raises:
         UnknownContenderError: before any training.
+        StoreError: a feature is not a finite number; also before.
     """
     unknown = [kind for kind in kinds if kind not in CONTENDERS]
     if unknown:
         raise UnknownContenderError(f"There is no {', '.join(unknown)}. There are: {', '.join(CONTENDERS)}.")
+    check_numbers(work.store)
     for kind in sorted(kinds, key=list(CONTENDERS).index):
         model = trained(work, kind)
         folder = work.folder / kind

@@ -28,6 +28,10 @@ CHECKPOINT = "checkpoint.pt"
 _STANDARD = 20_000  # seeds whose surroundings set the scale of inputs
 
 
+class DeviceError(Exception):
+    """The device asked for is not there; the text says what to ask for."""
+
+
 class CheckpointError(Exception):
     """A checkpoint cannot be gone on from; the text says what differs."""
 
@@ -47,6 +51,7 @@ class SageSettings(BaseModel):
     epochs: int = Field(30, ge=1)
     patience: int = Field(5, ge=1)
     seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: cuda where there is one
 
 
 @dataclass(frozen=True)
@@ -77,20 +82,23 @@ def train(
 ) -> Sage:
     """Return the model as it was when it scored `check` best (AP); stops after `patience` epochs without a better one.
 
-    Writes `folder/checkpoint.pt` after every epoch.
+    It comes back on the CPU, wherever it was trained; on a CPU the same seed gives the same model to the bit. Writes
+    `folder/checkpoint.pt` after every epoch.
 
     Args:
         resume: go on from the checkpoint, if there is one.
 
     Raises:
         CheckpointError: the checkpoint is of another schema, other data or settings, or cannot be read.
+        DeviceError: the device asked for is not there.
     """
-    path, about = folder / CHECKPOINT, _about(store, label, settings, learn, check)
+    path, about, device = folder / CHECKPOINT, _about(store, label, settings, learn, check), _device(settings)
     torch.manual_seed(settings.seed)
     model = Sage.for_store(
         store, label, hidden=settings.hidden, layers=len(settings.fanouts), dropout=settings.dropout,
         aggregation=settings.aggregation,
     )  # fmt: skip
+    model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     state: dict[str, Any] = {"epoch": -1, "best": -1.0, "waited": 0, "kept": None}
     if resume and path.exists():
@@ -113,7 +121,14 @@ def train(
         if told is not None:
             told(epoch, loss, float(roc_auc_score(check.labels, scores)))
     model.load_state_dict(state["kept"])
-    return model.eval()
+    return model.cpu().eval()
+
+
+def _device(settings: SageSettings) -> torch.device:
+    there = torch.cuda.is_available()
+    if settings.device == "cuda" and not there:
+        raise DeviceError("A CUDA device was asked for and PyTorch finds none. Train with device auto or cpu.")
+    return torch.device("cuda" if there and settings.device != "cpu" else "cpu")
 
 
 def _epoch(
@@ -124,10 +139,10 @@ def _epoch(
     model.train()
     order = torch.randperm(len(learn)).numpy()
     sampler = _sampler(store, settings, settings.seed * 100_003 + epoch + 1)
-    total = 0.0
+    total, device = 0.0, next(model.parameters()).device
     for part in np.array_split(order, max(1, round(len(order) / settings.batch))):
-        inputs = from_batch(store, sampler.sample(label, learn.rows[part], learn.times[part]))
-        target = torch.from_numpy(learn.labels[part]).float()
+        inputs = from_batch(store, sampler.sample(label, learn.rows[part], learn.times[part])).to(device)
+        target = torch.from_numpy(learn.labels[part]).float().to(device)
         optimizer.zero_grad()
         loss = functional.binary_cross_entropy_with_logits(model(inputs), target)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -158,10 +173,11 @@ def _run(
     ask: Callable[[Any], torch.Tensor],
 ) -> NDArray[np.float64]:  # fmt: skip
     model.eval()
-    sampler, found = _sampler(store, settings, settings.seed), []
+    sampler, found, device = _sampler(store, settings, settings.seed), [], next(model.parameters()).device
     for start in range(0, len(rows), 2 * settings.batch):
         part = slice(start, start + 2 * settings.batch)
-        found.append(ask(from_batch(store, sampler.sample(label, rows[part], times[part]))).double().numpy())
+        inputs = from_batch(store, sampler.sample(label, rows[part], times[part])).to(device)
+        found.append(ask(inputs).double().cpu().numpy())
     return np.concatenate(found) if found else np.empty(0)
 
 
@@ -191,7 +207,7 @@ _WORDS = {
 
 def _resumed(path: Path, about: dict[str, Any]) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
         raise CheckpointError(f"{path} cannot be read ({type(error).__name__}). Train without --resume.") from None
     differ = [words for name, words in _WORDS.items() if state.get(name) != about[name]]

@@ -1,20 +1,22 @@
 """Training on windows of time: who is learned from, runs that are cut off, models as files, the race to the gate."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from gnn.champion.command import promote
-from gnn.data.store import NEVER, NodeSet, Store, open_store, relation, write_store
+from gnn.data.store import NEVER, NodeSet, Store, StoreError, open_store, relation, write_store
 from gnn.explanations import explained, strongest
 from gnn.training.contenders import CONTENDERS, Work, trained
 from gnn.training.models import ModelError, bounded_logit, load
 from gnn.training.parts import PartsError, parts, read_seeds, with_repayment
 from gnn.training.race import UnknownContenderError, run
-from gnn.training.sage import CheckpointError, Examples, SageSettings, train
+from gnn.training.sage import CheckpointError, DeviceError, Examples, SageSettings, train
 
 DAY = 86_400_000_000
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -214,6 +216,26 @@ def test_an_unknown_contender_is_refused_before_any_training(tmp_path):
     with pytest.raises(UnknownContenderError, match="There is no forest"):
         list(run(_work(tmp_path), ["trees", "forest"], 0.1))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_feature_that_is_no_number_is_refused_before_any_training(tmp_path, bad):
+    work = _work(tmp_path)
+    x = np.array(work.store.nodes["Application"].x)
+    x[3, 0] = bad
+    nodes = work.store.nodes | {"Application": replace(work.store.nodes["Application"], x=x)}
+    work = replace(work, store=Store(nodes, work.store.relations, work.store.about))
+    with pytest.raises(StoreError, match="of Application is not at row 3"):
+        list(run(work, ["trees"], 0.1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_device_that_is_not_there_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    work = _work(tmp_path)
+    learn, check = (_examples(work.seeds, part) for part in (work.parts.train, work.parts.validation))
+    with pytest.raises(DeviceError, match="finds none"):
+        train(work.store, "Application", learn, check, SMALL.model_copy(update={"device": "cuda"}), tmp_path)
 
 
 def test_a_later_verdict_or_edge_changes_no_score(race):
