@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score
 
 from algorithms.features.build import build as build_features
 from benchmarks.machine import description
-from gnn.champion.gate import bootstrap
+from gnn.champion.bootstrap import bootstrap
 from gnn.data.lake import build as build_store
 from gnn.data.store import open_store
 from gnn.training.contenders import CONTENDERS, STACK, Work

@@ -18,7 +18,8 @@ from pyspark.sql import SparkSession
 
 from algorithms.drift.figures import report
 from algorithms.drift.monitor import add
-from gnn.champion.card import Calibrator, Card, Floats, Labels, Predictions
+from gnn.champion.calibration import Calibrator
+from gnn.champion.card import Card, Floats, Labels, Predictions
 from gnn.champion.registry import Registry
 from gnn.champion.watch import score_histogram, watch
 from gnn.data.store import open_store

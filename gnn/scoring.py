@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from rich.console import Console
 from rich.table import Table
 
-from gnn.champion.card import Calibrator
+from gnn.champion.calibration import Calibrator
 from gnn.champion.registry import Registry, RegistryError
 from gnn.data.store import Store, node_id, open_store
 from gnn.explanations import Reason, explained, strongest

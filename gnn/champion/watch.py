@@ -17,7 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from algorithms.drift.figures import DriftFigure, Status, figures
 from algorithms.drift.histograms import EMPTY, Histogram, shift
 from algorithms.drift.settings import DriftSettings
-from gnn.champion.card import CardError, Floats, Labels, calibration_error, mass_bins
+from gnn.champion.card import CardError, Floats, Labels
+from gnn.champion.measures import calibration_error, mass_bins
 
 # Tenths of the reference, as of a scorecard, and its last hundredths: alerts are made there.
 _QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

@@ -13,7 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from gnn.champion.card import Calibrator, Card, Predictions, Window, library_versions, metrics, plots
+from gnn.champion.calibration import Calibrator
+from gnn.champion.card import Card, Predictions, Window, library_versions
+from gnn.champion.measures import metrics
+from gnn.champion.plots import plots
 from gnn.data.store import check_numbers
 from gnn.training.contenders import CONTENDERS, Work, trained
 

@@ -17,18 +17,10 @@ from scipy.stats import ks_2samp
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, precision_score, roc_auc_score
 
-from gnn.champion.card import (
-    Calibrator,
-    Card,
-    CardError,
-    Predictions,
-    Window,
-    calibration_error,
-    library_versions,
-    mass_bins,
-    metrics,
-    plots,
-)
+from gnn.champion.calibration import Calibrator
+from gnn.champion.card import Card, CardError, Predictions, Window, library_versions
+from gnn.champion.measures import calibration_error, mass_bins, metrics
+from gnn.champion.plots import plots
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 

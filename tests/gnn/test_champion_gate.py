@@ -15,18 +15,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from gnn.champion.card import Predictions, alerts, recall_at_budget
-from gnn.champion.gate import (
-    Decision,
-    GateError,
-    GateSettings,
-    Reason,
-    bootstrap,
-    bootstrap_once,
-    decide,
-    draws,
-    replayed,
-)
+from gnn.champion.bootstrap import bootstrap, bootstrap_once, draws
+from gnn.champion.card import Predictions
+from gnn.champion.gate import Decision, GateError, GateSettings, Reason, decide, replayed
+from gnn.champion.measures import alerts, recall_at_budget
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 FEW = GateSettings(min_positives=5)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from algorithms.drift.figures import DriftFigure, report
-from gnn.champion.card import CardError, calibration_error
+from gnn.champion.card import CardError
+from gnn.champion.measures import calibration_error
 from gnn.champion.watch import WatchFigure, WatchSettings, watch
 
 NIGHT = date(2026, 7, 1)

@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from algorithms.drift.monitor import MODEL_SCORES, drift
 from gnn import night as scoring
-from gnn.champion.card import Calibrator, Card, Predictions, Window
+from gnn.champion.calibration import Calibrator
+from gnn.champion.card import Card, Predictions, Window
 from gnn.champion.gate import GateSettings
 from gnn.champion.registry import Registry
 from gnn.data.lake import SEEDS
