@@ -67,6 +67,11 @@ def data(
             f"{out}: {told['nodes']:,} nodes, {told['edges']:,} edges of {told['relations']} relations, "
             f"{told['seeds']:,} applications, {told['labeled']:,} with a verdict."
         )
+        if told["unknown"]:
+            console.print(
+                f"{told['unknown']:,} verdicts are on applicants without an application and teach nothing: deliver "
+                "their applications, or mend the verdicts' applicant_id."
+            )
 
 
 @app.command()

@@ -44,7 +44,8 @@ def build(spark: SparkSession, lake: Lake, at: datetime, folder: Path, *, by_del
             only for training on a history that came in one bulk delivery.
 
     Returns:
-        `nodes`, `edges` (each direction counted), `relations`, `seeds`, and `labeled`: seeds with a verdict.
+        `nodes`, `edges` (each direction counted), `relations`, `seeds`, `labeled`: seeds with a verdict, and
+        `unknown`: verdicts on applicants without an application, which teach nothing.
 
     Raises:
         NoApplicationsError: no application was known at `at`.
@@ -75,6 +76,7 @@ def build(spark: SparkSession, lake: Lake, at: datetime, folder: Path, *, by_del
     return {
         "nodes": sum(n.count for n in nodes.values()), "edges": store.edges, "relations": len(relations),
         "seeds": len(asked), "labeled": int((asked["label"] >= 0).sum()),
+        "unknown": len(said.join(applications.rows, "applicant_id", "anti")),
     }  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class Opened:
     store: Store
     ids: dict[str, list[str]]
     seeds: dict[str, Row]
+    counts: dict[str, int]
 
     def edges(self, name: str, src: str | None = None) -> set[Edge]:
         """The edges of a name, and of a label at their start."""
@@ -88,7 +89,7 @@ def made(spark: SparkSession, lake: Lake, at: datetime, folder: Path, by_deliver
     assert {label: len(found) for label, found in ids.items()} == {n.label: n.count for n in store.nodes.values()}
     seeds = {row["application_id"]: row for row in pl.read_parquet(folder / SEEDS).to_dicts()}
     assert all(ids["Application"][row["node"]] == key for key, row in seeds.items())
-    return Opened(store, ids, seeds)
+    return Opened(store, ids, seeds, counts)
 
 
 # A small world in view. Ann applied on day 1, delivered on day 2 and again, with another phone, on day 4. Bob is found
@@ -111,7 +112,8 @@ def small_world() -> World:
         ],
         "raw/labels": table(
             "applicant_id label confirmed_at delivered_on ended_on", ("bob", "fraud", START + 3 * DAY, on(4), None),
-            ("bob", "normal", START + 2 * DAY, on(2), None), ("ann", "fraud", START + 2 * DAY, on(2), on(3))),
+            ("bob", "normal", START + 2 * DAY, on(2), None), ("ann", "fraud", START + 2 * DAY, on(2), on(3)),
+            ("nobody", "fraud", START + 2 * DAY, on(2), None)),
         "raw/loans": table(
             "loan_id application_id applicant_id disbursed_at delivered_on",
             ("l", "ap_bob", "bob", START, on(0)), ("m", "ap_cy", "cy", START, on(0))),
@@ -170,6 +172,10 @@ def test_an_application_hears_what_it_states_at_once_and_is_found_once_delivered
     assert {rel.name for rel in by_delivery.store.relations} >= {f"rev_STATES_{kind}" for kind in STATED}
     assert by_delivery.ids["Application"] == ["ap_ann", "ap_bob", "ap_cy"]
     assert by_delivery.ids["Phone"] == ["tel_1", "tel_3", "tel_firm"]
+
+
+def test_a_verdict_on_an_applicant_without_an_application_is_counted(small: tuple[Opened, Opened]) -> None:
+    assert [opened.counts["unknown"] for opened in small] == [1, 1]
 
 
 def test_the_own_features_are_those_of_the_form(small: tuple[Opened, Opened]) -> None:
