@@ -158,7 +158,7 @@ class LocalServer:
     def prepare_store(self, name: str) -> None:
         """Make the folder of a new store and set its password, which must precede its first start."""
         self._make_home()
-        self.admin(name, ["dbms", "set-initial-password", self.password()])
+        self.admin(name, ["dbms", "set-initial-password", "--", self.password()])
 
     def admin(self, store: str, arguments: Sequence[str], heap: str = "256m", console: Path | None = None) -> None:
         """Run the admin tool on a store that nothing serves, its output going to a log.
@@ -184,9 +184,8 @@ class LocalServer:
             args.unlink(missing_ok=True)
             shutil.rmtree(conf, ignore_errors=True)
         if done.returncode:
-            raise ServerError(
-                f"neo4j-admin {' '.join(arguments[:3])} ended with {done.returncode}. {log} ends with: {_tail(log)}"
-            )
+            said = _tail(log).replace(self.password(), "…")
+            raise ServerError(f"neo4j-admin {' '.join(arguments[:2])} ended with {done.returncode}. {log} ends: {said}")
 
     def end_admin(self, store: str) -> None:
         """End an admin tool that outlived the command which ran it."""
@@ -213,7 +212,7 @@ class LocalServer:
         if not password.exists():
             part = self.home / f".password.{os.getpid()}"
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(24))
+                file.write(secrets.token_hex(24))  # a dash in front would be read as an option
             os.replace(part, password)
 
     @contextmanager

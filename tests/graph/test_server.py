@@ -151,3 +151,13 @@ def test_a_password_is_not_made_up_where_no_server_was_started(stopped):
 def test_a_store_name_never_leaves_the_folder_of_the_stores(stopped, name):
     with pytest.raises(ServerError, match="letters, digits"):
         stopped.store_path(name)
+
+
+def test_a_password_that_begins_with_a_dash_is_a_password_and_shows_in_no_error(new_server, tmp_path):
+    server = new_server(tmp_path / "home")
+    server.home.mkdir()
+    (server.home / "password").write_text("-mRQl9aFvzNhlFuseavKyg0img-rWoRM")
+    server.prepare_store("new")
+    with pytest.raises(ServerError) as refused:
+        server.admin("new", ["dbms", "set-initial-password", server.password()])
+    assert server.password() not in str(refused.value)
