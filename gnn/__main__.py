@@ -81,11 +81,13 @@ def train(
     validate_until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day to choose by, UTC")],
     known_by: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Day the labels are taken; the test is later. Default: the day before"),
+        typer.Option(formats=["%Y-%m-%d"], help="Last day of labels; the test is later. Default: --validate-until"),
     ] = None,
     out: Annotated[Path, typer.Option(help="A folder for each model is written here")] = Path(".local/race"),
     model: Annotated[list[str] | None, typer.Option(help="Only this model; may be given again. Default: all")] = None,
-    label: Annotated[str, typer.Option(help="fraud (verdicts) or missed (first instalments)")] = "fraud",
+    label: Annotated[
+        Literal["fraud", "missed"], typer.Option(help="fraud: verdicts; missed: first instalments")
+    ] = "fraud",
     budget: Annotated[float, typer.Option(min=0.0001, max=1, help="Share of applications alerted")] = 0.01,
     seed: Annotated[int, typer.Option(help="The same seed gives the same models")] = 0,
     device: Annotated[

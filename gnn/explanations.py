@@ -7,16 +7,16 @@ stack the members' contributions times their weights.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from gnn.data.store import Store
-from gnn.reason_words import of_column, of_fact, of_links
+from gnn.reason_words import UNKNOWN_FACTS, of_column, of_fact, of_links
 from gnn.training.columns import LABEL, chosen, columns
-from gnn.training.models import Logistic, Model, Sage, Stack, Trees
+from gnn.training.models import Logistic, Model, Sage, Stack, Trees, bounded_logit
 
 MOST = 5  # reasons told of one application
 _LEAST = 0.05  # ln(odds): less is not worth a sentence
@@ -49,14 +49,15 @@ class Link:
 class Explanation:
     """Why one application has its score: `base` and all `reasons` (strongest first) sum to ln(odds), but for `error`.
 
-    `without`: what one link less would do, in words; None where no link carries the score. `links`: the strongest edges
-    of GraphSAGE, which the reasons about links add up.
+    `links`: the strongest edges of GraphSAGE, which the reasons about links add up. `without`: the one whose absence
+    lowers GraphSAGE's ln(odds) most, with what that is now and what would be left; None where none carries it. In a
+    stack both are of its first GraphSAGE member, contributions by its weight.
     """
 
     base: float
     reasons: tuple[Reason, ...]
     error: float = 0.0
-    without: str | None = None
+    without: tuple[Link, float, float] | None = None
     links: tuple[Link, ...] = ()
 
     @property
@@ -75,7 +76,9 @@ def explained(model: Model, store: Store, seeds: pl.DataFrame) -> list[Explanati
             parts, values = contributions(model, store, seeds)
             return [_told(model.features, row, row_values) for row, row_values in zip(parts, values, strict=True)]
         case Sage():
-            return [_of_sage(model, store, node, at) for node, at in seeds.select("node", "at").iter_rows()]
+            scores = bounded_logit(model.score(store, seeds))
+            rows = zip(seeds.select("node", "at").iter_rows(), scores, strict=True)
+            return [_of_sage(model, store, node, at, float(score)) for (node, at), score in rows]
         case Stack():
             found = {name: explained(model.members[name], store, seeds) for name in model.weights}
             return [_weighed(model, {name: told[i] for name, told in found.items()}) for i in range(len(seeds))]
@@ -109,30 +112,37 @@ def _told(features: tuple[str, ...], parts: NDArray[np.float64], values: NDArray
     return Explanation(float(parts[-1]), _sorted(found))
 
 
-def _of_sage(model: Sage, store: Store, node: int, at: int) -> Explanation:
-    from gnn.sage_explanations import explain
+def _of_sage(model: Sage, store: Store, node: int, at: int, score: float) -> Explanation:
+    """Explain on as many edges as there are; the score drew a few of them, so the error is by what it is missed."""
+    from gnn.sage_explanations import EdgePart, explain
 
     told = explain(model.network, store, node, at)
     nodes = store.nodes[LABEL]
     own = {} if nodes.x is None else dict(zip(nodes.features, nodes.x[node].tolist(), strict=True))
     found: dict[str, float] = defaultdict(float)
     for name, part in told.features:
-        found[of_column(name, own[name]) if name in own else of_fact(name.split(" as ")[-1])] += part
-    counts = Counter(edge.relation for edge in told.edges)
+        if name in own:
+            found[of_column(name, own[name])] += part
+        else:
+            fact = name.split(" as ")[-1]
+            known = nodes.known is not None and nodes.known[node, nodes.facts.index(fact)] <= at
+            found[of_fact(fact) if known else UNKNOWN_FACTS] += part
+    counts = Counter(of_links(edge.relation) for edge in told.edges)
     for edge in told.edges:
-        found[of_links(edge.relation, counts[edge.relation])] += edge.contribution
+        said = of_links(edge.relation)
+        found[said if counts[said] == 1 else f"{said} ({counts[said]:,})"] += edge.contribution
     found["what is known of the nodes around"] += told.others
+
+    def link(edge: EdgePart) -> Link:
+        rel = store.relations[edge.number]
+        return Link(edge.relation, (rel.src, edge.src), (rel.dst, edge.dst), edge.contribution)
+
     without = None
-    if told.without is not None:
-        edge, left = told.without
-        said = of_links(edge.relation, 1)
-        without = f"Without one link ({said}) ln(odds) falls from {told.logit:.2f} to {left:.2f}."
-    ends = [(rel.src, rel.dst) for rel in store.relations]
-    links = tuple(
-        Link(edge.relation, (ends[edge.number][0], edge.src), (ends[edge.number][1], edge.dst), edge.contribution)
-        for edge in told.edges[:MOST]
-    )
-    return Explanation(told.base, _sorted(found), told.error, without, links)
+    if told.without is not None and told.logit - told.without[1] >= _LEAST:
+        without = link(told.without[0]), told.logit, told.without[1]
+    reasons = _sorted(found)
+    error = abs(score - told.base - sum(reason.contribution for reason in reasons))
+    return Explanation(told.base, reasons, error, without, tuple(link(edge) for edge in told.edges[:MOST]))
 
 
 def _weighed(model: Stack, told: dict[str, Explanation]) -> Explanation:
@@ -142,8 +152,11 @@ def _weighed(model: Stack, told: dict[str, Explanation]) -> Explanation:
             total[reason.text] += weight * reason.contribution
     base = model.bias + sum(weight * told[name].base for name, weight in model.weights.items())
     error = sum(weight * told[name].error for name, weight in model.weights.items())
-    of_links = next((one for one in told.values() if one.links), Explanation(0.0, ()))
-    return Explanation(base, _sorted(total), error, of_links.without, of_links.links)
+    weight, of_links = next(
+        ((model.weights[name], one) for name, one in told.items() if one.links), (1.0, Explanation(0.0, ()))
+    )
+    links = tuple(replace(link, contribution=weight * link.contribution) for link in of_links.links)
+    return Explanation(base, _sorted(total), error, of_links.without, links)
 
 
 def _sorted(found: dict[str, float]) -> tuple[Reason, ...]:

@@ -22,6 +22,18 @@ _FACT = {
 }  # fmt: skip
 
 
+UNKNOWN_FACTS = "no verdict and no instalment known of the applicant"
+_BOOLEAN = {feature.name for feature in FEATURES if feature.dtype == "boolean"}
+_GENDER = {-1.0: "female", 1.0: "male"}
+_AROUND = {
+    "SUBMITTED": "applications", "FUNDED": "loans", "USES_PHONE": "own numbers", "USES_DEVICE": "handsets",
+    "HOLDS_SIM": "SIM cards", "LISTS_CONTACT": "address books", "CALLED": "calls", "LIVES_AT": "addresses",
+    "WORKS_AT": "employers", "PAID_WITH": "bank cards", "SEEN_ON": "networks", "REFERRED_BY": "channels",
+    "GUARANTEES": "guarantees", "SAME_PERSON": "matches with another person", "OWNS_ACCOUNT": "accounts",
+    "TRANSFERRED": "transfers", "HAS_PHONE": "company numbers",
+}  # fmt: skip
+
+
 def of_column(name: str, value: float) -> str:
     """Return what an application's column and its value say; columns that tell one thing together get one text."""
     if name in ("applied_hour_sin", "applied_hour_cos"):
@@ -30,20 +42,26 @@ def of_column(name: str, value: float) -> str:
         column = _BLANK[name]
         stated = _COLUMN.get(column, column.replace("_", " "))
         return f"no {stated} stated" if value else f"{stated} stated"
+    meaning = _MEANING.get(name, name.replace("_", " "))
     if np.isnan(value):
-        return f"{_MEANING.get(name, name.replace('_', ' '))}: not known"
+        return f"{meaning}: not known"
     match name:
         case "amount_log1p_cny":
-            return f"asks for {np.expm1(value):,.0f} CNY"
+            return f"asks for {np.expm1(value):,.0f} CNY" if value else "no amount stated"
         case "applied_weekday":
             return f"made on a {calendar.day_name[int(value)]}"
         case "blank_count":
             return f"fields left empty: {value:.0f}"
         case "age_years":
-            return f"the applicant is {value:.0f} years old"
-        case _:
-            meaning = _MEANING.get(name, name.replace("_", " "))
-            return f"{meaning}: {value:.0%}" if name.endswith("_ratio") else f"{meaning}: {value:,.4g}"
+            return f"the applicant is {value:.0f} years old" if value else "age not stated"
+        case "gender":
+            return f"gender stated: {_GENDER.get(value, 'none')}"
+    if name in _BOOLEAN:
+        return f"{meaning}: {'yes' if value else 'no'}"
+    if name.endswith("_ratio"):
+        return f"{meaning}: {value:.0%}"
+    whole = name.endswith("_count") or value >= 10
+    return f"{meaning}: {value:,.0f}" if whole else f"{meaning}: {value:,.2g}"
 
 
 def of_fact(name: str) -> str:
@@ -51,14 +69,14 @@ def of_fact(name: str) -> str:
     return f"known of the applicant: {_FACT.get(name, name)}"
 
 
-def of_links(relation: str, count: int) -> str:
-    """Return what links of one relation say; `rev_` turns a relation round."""
+def of_links(relation: str) -> str:
+    """Return what links of one relation say, in either direction."""
     kind = relation.removeprefix("rev_").removeprefix("STATES_")
-    many = "" if count == 1 else f" ({count:,})"
+    meaning = _KIND.get(kind, kind.replace("_", " "))
     if relation == "STATES_person":
         return "the applicant's other relations"
     if relation.startswith("STATES_"):
-        return f"the {_KIND.get(kind, kind.replace('_', ' '))} it names{many}"
+        return f"the {meaning} it names"
     if relation.startswith("rev_STATES_"):
-        return f"other applications with something it names: {_KIND.get(kind, kind.replace('_', ' '))}{many}"
-    return f"links around it: {kind}{many}"
+        return f"other applications that name something around it: {meaning}"
+    return f"{_AROUND.get(kind, kind)} around it"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -16,7 +17,7 @@ from rich.table import Table
 from gnn.champion.calibration import Calibrator
 from gnn.champion.registry import Registry, RegistryError
 from gnn.data.store import Store, node_id, open_store
-from gnn.explanations import Reason, explained, strongest
+from gnn.explanations import Link, Reason, explained, strongest
 from gnn.training.models import Logistic, Model, Trees, load
 from gnn.training.parts import micros, read_seeds
 from gnn.training.race import CALIBRATOR, predictions
@@ -155,11 +156,14 @@ def explain_one(
     store, seeds = open_store(store_folder), read_seeds(store_folder).filter(pl.col("application_id") == application)
     if not len(seeds):
         raise UnknownApplicationError(
-            f"{store_folder} has no application {application}. Make a store of a later day: python -m gnn data --help"
+            f"{store_folder} has no application {application}. Check the id, or make a store of a later day: "
+            "python -m gnn data --help"
         )
     folder = registry / chosen / "model"
-    score_of, why = calibrated(folder, store, seeds)[0], explained(load(folder), store, seeds)[0]
-    table = Table(title=f"{application}: score {score_of:.4f} by {chosen}")
+    model = load(folder)
+    raw, why = float(model.score(store, seeds)[0]), explained(model, store, seeds)[0]
+    shown_as = Calibrator.load(folder / CALIBRATOR).apply(np.array([raw]))[0]
+    table = Table(title=f"{application}: raw score {raw:.4f}, calibrated {shown_as:.4f}, by {chosen}")
     table.add_column("what")
     table.add_column("adds to ln(odds)", justify="right")
     table.add_row("where all applications start", f"{why.base:+.3f}")
@@ -167,12 +171,18 @@ def explain_one(
         table.add_row(reason.text, f"{reason.contribution:+.3f}")
     if rest := why.reasons[most:]:
         table.add_row(f"{len(rest)} smaller ones", f"{sum(r.contribution for r in rest):+.3f}")
-    table.add_row("together", f"{why.logit:+.3f}")
+    table.add_row("together: ln(odds) of the raw score", f"{why.logit:+.3f}")
     console.print(table)
     if why.error:
-        console.print(f"These contributions miss the score by {why.error:.3f} of ln(odds).")
+        console.print(f"These contributions miss the raw score by {why.error:.3f} of ln(odds).")
     for link in why.links:
-        src, dst = (f"{label}:{node_id(store_folder, label, row)}" for label, row in (link.src, link.dst))
-        console.print(f"{link.contribution:+.3f}  {link.relation}  {src} to {dst}", soft_wrap=True)
-    if why.without:
-        console.print(why.without)
+        console.print(f"{link.contribution:+.3f}  {_told(link, store_folder)}", soft_wrap=True)
+    if why.without is not None:
+        lost, now, left = why.without
+        said = f"Without {_told(lost, store_folder)} GraphSAGE's ln(odds) falls from {now:.2f} to {left:.2f}."
+        console.print(said, soft_wrap=True)
+
+
+def _told(link: Link, store_folder: Path) -> str:
+    src, dst = (f"{label}:{node_id(store_folder, label, row)}" for label, row in (link.src, link.dst))
+    return f"{link.relation} from {src} to {dst}"

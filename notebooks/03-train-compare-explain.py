@@ -123,5 +123,6 @@ for name in ("trees_graph", "sage_mean"):
     print(f"   {why.base:+.2f}  where all applications start")
     for reason in why.reasons[:6]:
         print(f"   {reason.contribution:+.2f}  {reason.text}")
-    if why.without:
-        print(f"   {why.without}")
+    if why.without is not None:
+        link, now, left = why.without
+        print(f"   without its strongest link ({link.relation}) ln(odds) falls from {now:+.2f} to {left:+.2f}")

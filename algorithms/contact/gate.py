@@ -206,7 +206,10 @@ def _gave_out(number: str, known: list[Attempt], policy: Policy) -> bool:
 
 def _once_only(history: History, known: list[Attempt], call: Call, policy: Policy, t: datetime) -> _Found:
     once = call.to == "third_person" and (policy.once_per == "anybody" or not call.related)
-    spoken = any(a.phone == call.phone and not a.to_debtor and a.outcome.connected for a in known)
+    spoken = any(
+        a.phone == call.phone and (a.outcome == Outcome.THIRD_PERSON if a.to_debtor else a.outcome.connected)
+        for a in known
+    )
     return Rule.ONCE_ONLY, _NEVER if once and spoken else t
 
 

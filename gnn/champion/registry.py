@@ -189,7 +189,8 @@ class Registry:
             }  # fmt: skip
             decision = self._decide(roles, digests, terms, lines)
             line = {"what": "promoted" if decision.promoted else "refused", "version": challenger, "roles": roles}
-            attempt = 1 + sum(old["what"] in ("promoted", "refused") and old["version"] == challenger for old in lines)
+            tried = (old for old in lines if old["what"] in ("promoted", "refused"))
+            attempt = 1 + sum(_same_try(old, challenger, digests[challenger]) for old in tried)
             told = {"attempt": attempt, "predictions": digests, **terms, "decision": decision.record()}
             self._point(self._append(lines, line | told))
         return decision
@@ -379,6 +380,11 @@ class Registry:
             _write(part, json.dumps(_pointed(lines)) + "\n")
             os.replace(part, self.folder / _POINTER)
             _sync(self.folder)
+
+
+def _same_try(line: Mapping[str, Any], challenger: str, predictions: str) -> bool:
+    """Whether a decision was about this challenger, perhaps registered under another version."""
+    return bool(line["version"] == challenger or line["predictions"].get(line["version"]) == predictions)
 
 
 def _moves(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -92,7 +92,9 @@ def _third_person(history: History, call: Call, text: dict, before: list[Attempt
             return False
     if text["once_per"] == "anybody" or not call.related:
         for attempt in before:
-            if attempt.phone == call.phone and not attempt.to_debtor and attempt.outcome.connected:
+            if attempt.phone != call.phone or attempt.outcome in ("no_answer", "invalid_number"):
+                continue
+            if attempt.outcome == "third_person" or not attempt.to_debtor:
                 return False
     return True
 
@@ -132,7 +134,8 @@ def random_case(draw: Random) -> tuple[History, Call, list[str], datetime]:
     sources = draw.choice((set(), {"address_book"}, {"address_book", "calls"}, {"emergency_contact"}))
     third = draw.random() < 0.6
     call = Call(
-        draw.choice(others if third else ["tel_9", "tel_1"]), draw.choice("lm"), "third_person" if third else "debtor",
+        draw.choice([*others, "tel_1"] if third else ["tel_9", "tel_1"]), draw.choice("lm"),
+        "third_person" if third else "debtor",
         tuple(draw.sample(ZONES, draw.choice((1, 1, 2)))), draw.random() < 0.5, frozenset(sources),
     )  # fmt: skip
     policies = draw.choice((["cn"], ["us"], ["cn", "us"], ["us", "cn"]))

@@ -93,6 +93,13 @@ def test_an_unrelated_third_person_is_spoken_to_once_and_a_relative_may_be_calle
     assert asked(unanswered, replace(TO_SISTER, related=False)).allowed
 
 
+def test_a_stranger_who_answered_on_the_debtor_s_number_has_been_spoken_to() -> None:
+    answered = tried(Outcome.THIRD_PERSON, Outcome.NO_ANSWER, Outcome.INVALID_NUMBER)
+    stranger = replace(TO_SISTER, phone="tel_own", related=False)
+    assert asked(answered, stranger).rule == Rule.ONCE_ONLY
+    assert asked(answered, replace(stranger, phone="tel_s")).allowed
+
+
 def test_who_refused_or_asked_not_to_be_contacted_is_never_called() -> None:
     refused = FAILED + tried(Outcome.REFUSED, phone="tel_s", to_debtor=False)
     assert asked(refused, TO_SISTER) == Decision(False, Rule.REFUSED, "cn", None)

@@ -19,6 +19,9 @@ from gnn.reason_words import of_column, of_fact, of_links
         ("bank_card_blank", 1.0, "no bank card stated"),
         ("bank_card_blank", 0.0, "bank card stated"),
         ("age_years", math.nan, "age years: not known"),
+        ("age_years", 0.0, "age not stated"),
+        ("gender", -1.0, "gender stated: female"),
+        ("ring_member", 1.0, "in a ring by the newest result before the day: yes"),
     ],
 )
 def test_a_column_and_its_value_are_told_in_words(name: str, value: float, said: str) -> None:
@@ -31,7 +34,7 @@ def test_every_column_of_a_model_has_words_without_underscores() -> None:
 
 
 def test_links_are_told_by_what_they_lead_to() -> None:
-    assert of_links("STATES_wifi", 1) == "the Wi-Fi it names"
-    assert of_links("rev_STATES_device", 12) == "other applications with something it names: app device (12)"
-    assert of_links("rev_CALLED", 3) == "links around it: CALLED (3)"
+    assert of_links("STATES_wifi") == "the Wi-Fi it names"
+    assert of_links("rev_STATES_device") == "other applications that name something around it: app device"
+    assert of_links("rev_CALLED") == of_links("CALLED") == "calls around it"
     assert of_fact("missed") == "known of the applicant: a missed first instalment"

@@ -187,8 +187,9 @@ def test_contributions_of_trees_and_linear_models_sum_to_the_score(race, kind):
 @pytest.mark.parametrize("kind", ["sage_mean", "stack"])
 def test_contributions_of_graphsage_and_the_stack_sum_to_the_score_but_for_an_error_that_is_told(race, kind):
     few = race.seeds.tail(4)
-    # A wide draw explains; the score itself is of a narrow one, so they are compared on the same sub-graph.
-    for why in explained(race.done[kind], race.store, few):
+    scores = bounded_logit(race.scores[kind])[-4:]
+    for why, score in zip(explained(race.done[kind], race.store, few), scores, strict=True):
+        assert abs(why.logit - score) <= why.error + 1e-6
         assert why.error < 0.1
         assert abs(why.reasons[0].contribution) >= abs(why.reasons[-1].contribution)
 
