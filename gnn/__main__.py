@@ -110,7 +110,7 @@ def train(
 def promote(
     trained: Annotated[Path, typer.Argument(help="A model's folder, from `gnn train`")],
     registry: Annotated[Path, typer.Option(help="The registry's folder")] = _MODELS,
-    budget: Annotated[float, typer.Option(min=0.0001, max=1, help="Share of applications alerted")] = 0.01,
+    budget: Annotated[float, typer.Option(min=0.0001, max=0.9999, help="Share of applications alerted")] = 0.01,
     store: Annotated[Path | None, typer.Option(help="The challenger's store, for rivals to score its window")] = None,
     baseline: Annotated[str | None, typer.Option(help="A registered model to beat as well")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap")] = 0,

@@ -95,7 +95,7 @@ def score(
         return Scored(0, chosen, path)
     folder = registry / chosen / "model"
     scores = calibrated(folder, store, seeds)
-    told = _reasons(load(folder), store, seeds, scores, alerted)
+    told = _reasons(load(folder), store, seeds, scores, alerted, Registry(registry).card(chosen).learned_until)
     rows = pa.table(
         {
             "application_id": seeds["application_id"].to_arrow(), "applicant_id": seeds["applicant_id"].to_arrow(),
@@ -123,11 +123,19 @@ def shown(lake: Lake, version: str) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(rows.to_table(columns=wanted, filter=ds.field("model_version") == version)))
 
 
-def _reasons(model: Model, store: Store, seeds: pl.DataFrame, scores: pl.Series, alerted: float) -> list[list[Reason]]:
-    """Return the strongest reasons of each application; of GraphSAGE and stacks only those of the highest scores."""
+def _reasons(
+    model: Model, store: Store, seeds: pl.DataFrame, scores: pl.Series, alerted: float, learned_until: datetime
+) -> list[list[Reason]]:
+    """Return the strongest reasons of each application; of GraphSAGE and stacks only those of the highest scores.
+
+    Those are of applications the model did not learn from, unless there are no others.
+    """
     told: list[list[Reason]] = [[] for _ in range(len(seeds))]
-    quick = isinstance(model, Trees | Logistic)
-    rows = scores.arg_sort(descending=True)[: len(seeds) if quick else max(1, round(alerted * len(seeds)))]
+    later = (seeds["at"] >= micros(learned_until)).to_numpy()
+    rows = scores.arg_sort(descending=True)
+    if not isinstance(model, Trees | Logistic):
+        rows = rows.filter(pl.Series(later[rows.to_numpy()])) if later.any() else rows
+        rows = rows[: max(1, round(alerted * len(rows)))]
     for row, why in zip(rows, explained(model, store, seeds[rows.to_list()]), strict=True):
         told[row] = strongest(why)
     return told

@@ -12,8 +12,8 @@
 # # A data set as of a day
 #
 # Everything a model may learn from, as it was known at a moment: by when things happened and by when the lender was
-# told. Set `CREDIT_GRAPH_LAKE` before the kernel starts to use a lake of your own; without it a small synthetic one is
-# made, with more fraud and more verdicts than a lender has, so that there is something to learn.
+# told. For a lake of your own set `OWN_LAKE`, its last night and how it was filled, two cells below; without it a small
+# synthetic one is made, with more fraud and more verdicts than a lender has, so that there is something to learn.
 
 # %%
 import os
@@ -43,32 +43,34 @@ from ingest.synthetic import write_world
 if Path.cwd().name == "notebooks":
     os.chdir("..")
 HOME = Path(os.environ.get("NOTEBOOK_HOME", ".local/notebooks"))
-lake = Lake(Path(os.environ.get("CREDIT_GRAPH_LAKE", HOME / "lake")))
 spark = SparkOnDemand("notebook", Console(quiet=True))
 
 # %% [markdown]
-# ## A lake, if there is none
+# ## A lake, and as of when
 #
-# Two nights are delivered: the whole history on the first, as a lender's first load does, and a day's news on the
-# second. About two minutes.
+# Of the synthetic one two nights are delivered: the whole history on the first, as a lender's first load does, and a
+# day's news on the second. About two minutes.
 
 # %%
-DAYS = [date(2026, 6, 29), date(2026, 6, 30)]
+OWN_LAKE = None  # Path("/path/to/lake")
+LAST_NIGHT = date(2026, 6, 30)
+BY_DELIVERY = False  # True for a lake that was filled night by night
+lake = Lake(OWN_LAKE or HOME / "lake")
 
 
 def end_of(day):
     return datetime.combine(day, datetime.max.time(), UTC)
 
 
-if not lake.root.exists():
+if OWN_LAKE is None and not lake.root.exists():
     write_world(
         None, HOME, applicants=3_000, nights=2, seed=5, book_median=12, book_p99=60, labeled_share=0.9,
         fraud_among_labeled=0.1, labeled_fraud_share=0.9, label_delay_days=(10, 45),
     )  # fmt: skip
-    report = ingest(spark, lake, HOME / "landing", DAYS[-1], Mapping(), HOME / "keys.json")
-    graph_tables.build(spark(), lake, end_of(DAYS[-1]), report.touched)
+    report = ingest(spark, lake, HOME / "landing", LAST_NIGHT, Mapping(), HOME / "keys.json")
+    graph_tables.build(spark(), lake, end_of(LAST_NIGHT), report.touched)
     # What was known around each application. In a lender's lake the nights have written it already.
-    build_features(spark(), lake, date(2025, 1, 1), DAYS[-1], by_delivery=False)
+    build_features(spark(), lake, date(2025, 1, 1), LAST_NIGHT, by_delivery=False)
 
 # %% [markdown]
 # ## What did we know at the end of a day?
@@ -78,7 +80,7 @@ if not lake.root.exists():
 # %%
 uses_phone = next(edge for edge in EDGES if edge.relationship == "USES_PHONE")
 for days in (0, 1, 2):
-    at = end_of(DAYS[-1]) - timedelta(days=days)
+    at = end_of(LAST_NIGHT) - timedelta(days=days)
     print(f"{at:%Y-%m-%d}: {as_of.edges(spark(), lake, uses_phone, at).count():,} edges {uses_phone.relationship}")
 
 # %% [markdown]
@@ -92,7 +94,7 @@ for days in (0, 1, 2):
 
 # %%
 STORE = HOME / "store"
-build_store(spark(), lake, end_of(DAYS[-1]), STORE, by_delivery=False)
+build_store(spark(), lake, end_of(LAST_NIGHT), STORE, by_delivery=BY_DELIVERY)
 
 # %%
 spark.stop()

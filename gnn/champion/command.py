@@ -25,7 +25,10 @@ def read_card(trained: Path) -> Card:
         raise CardError(
             f"A trained model was needed in {trained}; there is no card.json. See python -m gnn train --help"
         )
-    return Card.model_validate_json(path.read_text())
+    try:
+        return Card.model_validate_json(path.read_text())
+    except ValueError:
+        raise CardError(f"{path} is no card, or not a whole one. Train the model anew: python -m gnn train") from None
 
 
 def promote(
@@ -47,6 +50,8 @@ def promote(
     """
     models = Registry(registry)
     card, rivals = read_card(trained), {models.champion(), baseline} - {None}
+    for rival in rivals:  # before anything is registered
+        models.card(str(rival))
     version = models.register(trained, card)
     with TemporaryDirectory() as scratch:
         scores = {}

@@ -170,6 +170,7 @@ def write_store(
                 save(fresh / "relations" / str(i) / f"{name}.npy", part)
     for name, table in (beside or {}).items():
         pq.write_table(table, fresh / name)
+        said.update((fresh / name).read_bytes())
     told["digest"] = said.hexdigest()[:16]
     (fresh / "store.json").write_text(json.dumps(told, indent=1, default=str) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
@@ -186,7 +187,12 @@ def open_store(folder: Path) -> Store:
     path = folder / "store.json"
     if not path.is_file():
         raise StoreError(f"A graph store was needed in {folder} and there is none. Make one: python -m gnn data --help")
-    told = json.loads(path.read_text())
+    try:
+        told = json.loads(path.read_text())
+    except ValueError:
+        raise StoreError(
+            f"{path} cannot be read: it is no whole JSON. Make the store anew: python -m gnn data"
+        ) from None
     if told.get("layout") != _LAYOUT:
         raise StoreError(
             f"{folder} has layout {told.get('layout')}, needed is {_LAYOUT}. Make it anew: python -m gnn data"

@@ -58,8 +58,8 @@ def train(
     counts = {name: int(getattr(windows, name).sum()) for name in ("train", "validation", "test")}
     frauds = int(work.labels[windows.test].sum())
     title = (
-        f"{counts['test']:,} later applications, {frauds:,} of them {label}; learned from {counts['train']:,}, "
-        f"chosen by {counts['validation']:,}"
+        f"{counts['test']:,} later applications with a known label, {frauds:,} of them {label}; "
+        f"learned from {counts['train']:,}, chosen by {counts['validation']:,}"
     )
     table = Table(title=title)
     columns = {"auc": "AUC", "ap": "AP", "recall_at_budget": f"Recall at {budget:.1%}", "ece": "Calibration error"}

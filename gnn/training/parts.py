@@ -90,8 +90,9 @@ def parts(
     first, second, third = (micros(at) for at in (train_until, validation_until, known_by))
     if not first < second <= third:
         raise PartsError(
-            f"Training must end before validation, and that not after the labels are taken; found {train_until}, "
-            f"{validation_until} and {known_by}."
+            f"Training must end before validation ends, and validation no later than the day labels are taken. Found: "
+            f"training until {train_until:%Y-%m-%d}, validation until {validation_until:%Y-%m-%d}, labels known by "
+            f"{known_by:%Y-%m-%d}. Move the dates."
         )
     at, label, since = (seeds[name].to_numpy() for name in ("at", "label", "label_since"))
     strange = ~np.isin(label, (-1, 0, 1))

@@ -6,6 +6,7 @@ resumed ends as one that was not.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -195,13 +196,18 @@ def _surroundings(store: Store, label: str, learn: Examples, settings: SageSetti
 def _about(store: Store, label: str, settings: SageSettings, learn: Examples, check: Examples) -> dict[str, Any]:
     return {
         "schema": store.schema_digest(), "data": str(store.about.get("digest")), "label": label,
-        "settings": settings.model_dump_json(), "seeds": [len(learn), len(check)],
+        "settings": settings.model_dump_json(), "seeds": [_digest(learn), _digest(check)],
     }  # fmt: skip
 
 
+def _digest(examples: Examples) -> str:
+    whole = b"".join(np.ascontiguousarray(part).tobytes() for part in (examples.rows, examples.times, examples.labels))
+    return hashlib.sha256(whole).hexdigest()[:16]
+
+
 _WORDS = {
-    "schema": "labels, features or relations", "data": "the store", "label": "the label", "settings": "the settings",
-    "seeds": "the windows",
+    "schema": "labels, features or relations", "data": "store", "label": "label", "settings": "settings",
+    "seeds": "windows",
 }  # fmt: skip
 
 

@@ -309,3 +309,12 @@ def test_a_line_holds_all_that_a_decision_rests_on(registry: Registry) -> None:
     assert {name: line[name] for name in TERMS} == TERMS
     assert line["settings"] == {"min_positives": 50, "ap_tolerance": 0.01}
     assert line["decision"]["comparisons"][0]["recall_lower"] > 0
+
+
+def test_the_same_challenger_registered_again_is_tried_again_and_not_for_the_first_time(
+    registry: Registry, tmp_path: Path
+) -> None:
+    registry.promote(WEAK, **TERMS)
+    again = registry.register(tmp_path / "trained0", card())
+    registry.promote(again, **TERMS)
+    assert registry.ledger()[-1]["attempt"] == 2

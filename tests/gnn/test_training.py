@@ -76,7 +76,7 @@ def test_labels_learned_from_were_known_on_the_day_and_the_test_is_later():
     ("days", "says"),
     [
         ((40, 30, 44), "end before validation"),
-        ((30, 40, 35), "not after the labels"),
+        ((30, 40, 35), "no later than the day labels are taken"),
         ((0.1, 40, 44), "train part has"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_another_schema_or_other_settings_is_refused_by_name(tmp
     other = Store(work.store.nodes, work.store.relations[:1], work.store.about)
     with pytest.raises(CheckpointError, match="other labels, features or relations"):
         train(other, "Application", learn, check, once, tmp_path, resume=True)
-    with pytest.raises(CheckpointError, match="the settings"):
+    with pytest.raises(CheckpointError, match="other settings"):
         train(work.store, "Application", learn, check, SMALL, tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="cannot be read"):
