@@ -18,7 +18,7 @@ demo: .venv/.spark ## a small synthetic world, one whole night, a graph in a loc
 test: .venv/.dev check ## the whole suite: style, types, import rules, tests
 	$(BIN)/python -m pytest
 
-drill: .venv/.dev ## whole nights, and nights that are killed and resumed (about 12 minutes)
+drill: .venv/.dev ## whole nights, and nights that are killed and resumed, notebooks, a million calls through the gate (about 20 minutes)
 	$(BIN)/python -m pytest -m drill
 
 check: .venv/.dev ## style, types and import rules

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from algorithms.contact.policy import Policy
 
@@ -113,7 +113,7 @@ class Decision:
 
 
 class GateError(ValueError):
-    """The gate was asked something it cannot answer: a time without a zone, no policy, no zone."""
+    """The gate was asked something it cannot answer: a time without a zone, no policy, no zone or an unknown one."""
 
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -125,10 +125,17 @@ def may_contact(history: History, call: Call, policies: Sequence[Policy], now: d
     """Return whether a call may be made at `now`; attempts later than `now` are not looked at.
 
     Raises:
-        GateError: a time has no zone, or there is no policy or no zone.
+        GateError: a time has no zone, or there is no policy, no zone, or an unknown one.
     """
     if not policies or not call.zones:
         raise GateError("A call needs at least one policy and one time zone; name those in force.")
+    for zone in (*call.zones, history.debtor_zone):
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise GateError(
+                f"Time zones are named as in the IANA list, for example Asia/Shanghai; not {zone!r}."
+            ) from None
     times = [now, *(a.at for a in history.attempts), *([history.lost_since] if history.lost_since else [])]
     if any(at.tzinfo is None for at in times):
         raise GateError("Every time needs a zone; give UTC.")

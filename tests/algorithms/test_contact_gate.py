@@ -128,6 +128,8 @@ def test_what_happens_after_the_moment_is_not_looked_at() -> None:
 def test_a_time_without_a_zone_or_a_call_without_a_policy_is_refused() -> None:
     with pytest.raises(GateError, match="needs a zone"):
         asked(at=NOON.replace(tzinfo=None))
+    with pytest.raises(GateError, match="not 'Asia/Nowhere'"):
+        asked(call=replace(TO_DEBTOR, zones=("Asia/Nowhere",)))
     with pytest.raises(GateError, match="at least one policy"):
         may_contact(History((), frozenset(), None), TO_DEBTOR, [], NOON)
 
