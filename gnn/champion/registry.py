@@ -11,7 +11,6 @@ Files come under a temporary name, reach the disk, and are renamed; one writer a
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gnn.champion import durable
 from gnn.champion.card import PREDICTIONS, Card, Predictions, trained_files
 from gnn.champion.gate import Decision, GateSettings, Replay, decide, replayed
 from graph.audit import GENESIS, Chain
@@ -75,15 +75,15 @@ class Registry:
             files = {}
             for path in paths:
                 (fresh / path).parent.mkdir(parents=True, exist_ok=True)
-                files[path.as_posix()] = _copy(trained / path, fresh / path)
+                files[path.as_posix()] = durable.copy(trained / path, fresh / path)
             whole = card.model_copy(update={"version": version, "files": files})
             text = whole.model_dump_json(indent=1) + "\n"
-            _write(fresh / _CARD, text)
+            durable.write(fresh / _CARD, text)
             for folder in (*(p for p in fresh.rglob("*") if p.is_dir()), fresh):
-                _sync(folder)
+                durable.sync(folder)
             fresh.rename(self.folder / version)
-            _sync(self.folder)
-            self._append(lines, {"what": "registered", "version": version, "card": _sha(text.encode())})
+            durable.sync(self.folder)
+            self._append(lines, {"what": "registered", "version": version, "card": durable.sha(text.encode())})
         return version
 
     def versions(self) -> list[str]:
@@ -252,7 +252,7 @@ class Registry:
             card, digest = self._card(version, lines), digests[version]
             own = self.folder / version / PREDICTIONS
             path = own if card.files[PREDICTIONS] == digest else self.folder / _SCORES / f"{digest}.parquet"
-            if not path.is_file() or _sha_of(path) != digest:
+            if not path.is_file() or durable.sha_of(path) != digest:
                 raise DamagedModelError(f"{path} is missing or not the file that was decided on. Restore it.")
             return Predictions.read(path, version, card.learned_until)
 
@@ -270,7 +270,7 @@ class Registry:
         path = self.folder / version / _CARD
         try:
             text = path.read_bytes()
-            if _sha(text) != line["card"]:
+            if durable.sha(text) != line["card"]:
                 raise ValueError("another content")
             return Card.model_validate_json(text)
         except (OSError, ValueError, ValidationError):
@@ -279,7 +279,7 @@ class Registry:
     def _verify(self, version: str, lines: list[dict[str, Any]]) -> None:
         card, folder = self._card(version, lines), self.folder / version
         for name, digest in card.files.items():
-            if not (folder / name).is_file() or _sha_of(folder / name) != digest:
+            if not (folder / name).is_file() or durable.sha_of(folder / name) != digest:
                 found = "changed" if (folder / name).is_file() else "missing"
                 raise DamagedModelError(f"{folder / name} is {found} since it was registered. Restore it.")
         there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
@@ -300,9 +300,9 @@ class Registry:
         folder.mkdir(exist_ok=True)
         part = folder / f"{_FRESH}{version}"
         part.unlink(missing_ok=True)
-        digest = _copy(path, part)
+        digest = durable.copy(path, part)
         os.replace(part, folder / f"{digest}.parquet")
-        _sync(folder)
+        durable.sync(folder)
         return digest
 
     @contextmanager
@@ -361,7 +361,7 @@ class Registry:
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        _sync(self.folder)
+        durable.sync(self.folder)
         return [*lines, line]
 
     def _pointer(self) -> dict[str, Any]:
@@ -377,9 +377,9 @@ class Registry:
         """Let `champion.json` say what the ledger says; the lock is held."""
         if self._stale(lines):
             part = self.folder / f"{_FRESH}{_POINTER}.part"
-            _write(part, json.dumps(_pointed(lines)) + "\n")
+            durable.write(part, json.dumps(_pointed(lines)) + "\n")
             os.replace(part, self.folder / _POINTER)
-            _sync(self.folder)
+            durable.sync(self.folder)
 
 
 def _same_try(line: Mapping[str, Any], challenger: str, predictions: str) -> bool:
@@ -415,38 +415,4 @@ def _pointed(lines: list[dict[str, Any]]) -> dict[str, Any]:
 def _hash(line: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the canonical JSON of all but `hash`, as `graph.audit` has it."""
     rest = {name: value for name, value in line.items() if name != "hash"}
-    return _sha(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
-
-
-def _sha(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _sha_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Copy a file to disk for good, nobody's to write, and return its SHA-256."""
-    with source.open("rb") as read, target.open("xb") as write:
-        shutil.copyfileobj(read, write, 1 << 20)
-        write.flush()
-        os.fchmod(write.fileno(), 0o444)
-        os.fsync(write.fileno())
-    return _sha_of(target)
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return durable.sha(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())

@@ -324,6 +324,7 @@ def test_the_same_night_again_changes_nothing_and_needs_no_spark(whole: tuple[Ho
     assert digest(house.lake, *folders) == content
 
 
+@pytest.mark.drill
 def test_two_nights_with_an_incremental_load_equal_one_whole_night(
     few: Path, spark: SparkSession, neo4j_server: LocalServer, key_file: Path, undisturbed: Digest, tmp_path: Path
 ) -> None:
