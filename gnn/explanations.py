@@ -124,9 +124,8 @@ def _of_sage(model: Sage, store: Store, node: int, at: int, score: float) -> Exp
         if name in own:
             found[of_column(name, own[name])] += part
         else:
-            fact = name.split(" as ")[-1]
-            known = nodes.known is not None and nodes.known[node, nodes.facts.index(fact)] <= at
-            found[of_fact(fact) if known else UNKNOWN_FACTS] += part
+            known = nodes.known is not None and nodes.known[node, nodes.facts.index(name)] <= at
+            found[of_fact(name) if known else UNKNOWN_FACTS] += part
     counts = Counter(of_links(edge.relation) for edge in told.edges)
     for edge in told.edges:
         said = of_links(edge.relation)
@@ -152,11 +151,10 @@ def _weighed(model: Stack, told: dict[str, Explanation]) -> Explanation:
             total[reason.text] += weight * reason.contribution
     base = model.bias + sum(weight * told[name].base for name, weight in model.weights.items())
     error = sum(weight * told[name].error for name, weight in model.weights.items())
-    weight, of_links = next(
-        ((model.weights[name], one) for name, one in told.items() if one.links), (1.0, Explanation(0.0, ()))
-    )
-    links = tuple(replace(link, contribution=weight * link.contribution) for link in of_links.links)
-    return Explanation(base, _sorted(total), error, of_links.without, links)
+    nothing = 1.0, Explanation(0.0, ())
+    weight, sage = next(((model.weights[name], one) for name, one in told.items() if one.links), nothing)
+    links = tuple(replace(link, contribution=weight * link.contribution) for link in sage.links)
+    return Explanation(base, _sorted(total), error, sage.without, links)
 
 
 def _sorted(found: dict[str, float]) -> tuple[Reason, ...]:

@@ -41,7 +41,8 @@ class SageExplanation:
 
     Attributes:
         logit: ln(odds) of the score; `base`: of the average application without links.
-        features: name and contribution of the seed's own columns, strongest first.
+        features: name and contribution of the seed's own columns, strongest first; of each fact two, whether it is
+            known and for how long.
         others: what the columns of all other nodes add together.
         edges: strongest first.
         error: by how much base and contributions together miss the logit.
@@ -145,5 +146,4 @@ def _edge_parts(store: Store, batch: Batch, sums: dict[int, Tensor]) -> list[tup
 
 def _names(store: Store, label: str) -> list[str]:
     nodes = store.nodes[label]
-    told = [*nodes.features, *(f"known as {fact}" for fact in nodes.facts)]
-    return [*told, *(f"how recently known as {fact}" for fact in nodes.facts)] or ["one"]
+    return [*nodes.features, *nodes.facts, *nodes.facts] or ["one"]  # as `node_inputs` lays them out
