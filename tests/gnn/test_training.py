@@ -1,6 +1,5 @@
 """Training on windows of time: who is learned from, runs that are cut off, models as files, the race to the gate."""
 
-import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,56 +16,21 @@ from gnn.training.models import ModelError, bounded_logit, load
 from gnn.training.parts import PartsError, parts, read_seeds, with_repayment
 from gnn.training.race import UnknownContenderError, run
 from gnn.training.sage import CheckpointError, DeviceError, Examples, SageSettings, train
+from tests.gnn.worlds import DAY, FIRST, after, labeled_world
 
-DAY = 86_400_000_000
-START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-_ZERO = int(START.timestamp() * 1_000_000)
 SMALL = SageSettings.model_validate({"hidden": 8, "fanouts": (4, 4), "batch": 64, "epochs": 4, "patience": 3})
 
 
-def _day(n: float) -> dt.datetime:
-    return START + dt.timedelta(days=n)
-
-
-def _world(n: int = 600, seed: int = 0) -> tuple[Store, pl.DataFrame]:
-    """One application an hour; fraud comes in sixes on one handset. Verdicts come five days later."""
-    rng = np.random.default_rng(seed)
-    at = _ZERO + np.sort(rng.integers(0, 60 * DAY, n))
-    ring = rng.random(n) < 0.3
-    handset = np.where(ring, np.arange(n) // 12, 1000 + np.arange(n))
-    handset = np.unique(handset, return_inverse=True)[1]
-    x = rng.normal(size=(n, 3)).astype(np.float32)
-    label, since = ring.astype(np.int8), at + 5 * DAY
-    known = np.full((n, 2), NEVER)
-    known[np.arange(n), 1 - label] = since
-    things = int(handset.max()) + 1
-    nodes = {
-        "Application": NodeSet("Application", n, ("amount", "age", "hour"), x, ("fraud", "normal"), known),
-        "Device": NodeSet("Device", things),
-    }
-    store = Store(nodes, (
-        relation("STATES_device", "Device", "Application", (handset, np.arange(n)), n, at),
-        relation("rev_STATES_device", "Application", "Device", (np.arange(n), handset), things, at),
-    ), {"digest": "ab12cd34ef567890"})  # fmt: skip
-    earlier = np.array([(handset[:i] == handset[i]).sum() for i in range(n)], np.float64)
-    seeds = pl.DataFrame({
-        "application_id": [f"L{i:04}" for i in range(n)], "applicant_id": [f"A{i:04}" for i in range(n)],
-        "person_id": [f"per_{i:04}" for i in range(n)], "node": np.arange(n, dtype=np.uint32), "at": at,
-        "label": label, "label_since": since, "device_neighbor_count": earlier,
-    })  # fmt: skip
-    return store, seeds
-
-
 def _work(folder: Path, **more) -> Work:
-    store, seeds = _world()
-    return Work(store, seeds, parts(seeds, _day(30), _day(40), _day(44)), folder, SMALL, **more)
+    store, seeds = labeled_world()
+    return Work(store, seeds, parts(seeds, after(30), after(40), after(44)), folder, SMALL, **more)
 
 
 def test_labels_learned_from_were_known_on_the_day_and_the_test_is_later():
-    _, seeds = _world()
-    found = parts(seeds, _day(30), _day(40), _day(44))
+    _, seeds = labeled_world()
+    found = parts(seeds, after(30), after(40), after(44))
     at, since = (seeds[name].to_numpy() for name in ("at", "label_since"))
-    day = np.array([0, 30, 40, 44]) * DAY + _ZERO
+    day = np.array([0, 30, 40, 44]) * DAY + FIRST
     assert at[found.train].max() <= day[1] < at[found.validation].min()
     assert at[found.validation].max() <= day[2]
     assert since[found.train | found.validation].max() <= day[3] < at[found.test].min()
@@ -82,13 +46,13 @@ def test_labels_learned_from_were_known_on_the_day_and_the_test_is_later():
 )
 def test_windows_that_cannot_be_used_are_refused(days, says):
     with pytest.raises(PartsError, match=says):
-        parts(_world()[1], *(_day(d) for d in days))
+        parts(labeled_world()[1], *(after(d) for d in days))
 
 
 def test_one_class_only_is_refused_before_any_training():
-    seeds = _world()[1].with_columns(label=pl.lit(1, pl.Int8))
+    seeds = labeled_world()[1].with_columns(label=pl.lit(1, pl.Int8))
     with pytest.raises(PartsError, match="0 normal"):
-        parts(seeds, _day(30), _day(40))
+        parts(seeds, after(30), after(40))
 
 
 def test_what_was_missed_and_paid_later_was_missed():
@@ -147,10 +111,10 @@ def test_a_checkpoint_of_another_schema_or_other_settings_is_refused_by_name(tmp
 def race(tmp_path_factory: pytest.TempPathFactory) -> Work:
     """Every contender trained once; what `gnn train` leaves, on disk."""
     folder = tmp_path_factory.mktemp("race")
-    store, seeds = _world()
+    store, seeds = labeled_world()
     write_store(store, folder / "store", beside={"seeds.parquet": seeds.to_arrow()})
     opened, read = open_store(folder / "store"), read_seeds(folder / "store")
-    work = Work(opened, read, parts(read, _day(30), _day(40), _day(44)), folder / "race", SMALL)
+    work = Work(opened, read, parts(read, after(30), after(40), after(44)), folder / "race", SMALL)
     done = list(run(work, list(CONTENDERS), 0.2))
     assert [result.kind for result in done] == list(CONTENDERS)
     return work

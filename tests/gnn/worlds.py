@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from deltalake import write_deltalake
 
@@ -15,6 +17,9 @@ from graph.schema import EDGE_BY_TABLE
 
 Row = dict[str, Any]
 World = dict[str, list[Row]]
+DAY = 86_400_000_000
+_START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+FIRST = int(_START.timestamp() * 1_000_000)
 
 
 def random_store(seed: int, people: int = 12, things: int = 7, edges: int = 60, ended: bool = True) -> Store:
@@ -72,3 +77,37 @@ def write_lake(root: Path, world: World) -> Lake:
         parts = ["delivered_on"] if delivered else None
         write_deltalake(root / name, pa.Table.from_pylist(told, schema), partition_by=parts)
     return Lake(root)
+
+
+def after(days: float) -> dt.datetime:
+    """A moment of `labeled_world`, by days after its first."""
+    return _START + dt.timedelta(days=days)
+
+
+def labeled_world(n: int = 600, seed: int = 0) -> tuple[Store, pl.DataFrame]:
+    """One application an hour; fraud comes in sixes on one handset. Verdicts come five days later."""
+    rng = np.random.default_rng(seed)
+    at = FIRST + np.sort(rng.integers(0, 60 * DAY, n))
+    ring = rng.random(n) < 0.3
+    handset = np.where(ring, np.arange(n) // 12, 1000 + np.arange(n))
+    handset = np.unique(handset, return_inverse=True)[1]
+    x = rng.normal(size=(n, 3)).astype(np.float32)
+    label, since = ring.astype(np.int8), at + 5 * DAY
+    known = np.full((n, 2), NEVER)
+    known[np.arange(n), 1 - label] = since
+    things = int(handset.max()) + 1
+    nodes = {
+        "Application": NodeSet("Application", n, ("amount", "age", "hour"), x, ("fraud", "normal"), known),
+        "Device": NodeSet("Device", things),
+    }
+    store = Store(nodes, (
+        relation("STATES_device", "Device", "Application", (handset, np.arange(n)), n, at),
+        relation("rev_STATES_device", "Application", "Device", (np.arange(n), handset), things, at),
+    ), {"digest": "ab12cd34ef567890"})  # fmt: skip
+    earlier = np.array([(handset[:i] == handset[i]).sum() for i in range(n)], np.float64)
+    seeds = pl.DataFrame({
+        "application_id": [f"L{i:04}" for i in range(n)], "applicant_id": [f"A{i:04}" for i in range(n)],
+        "person_id": [f"per_{i:04}" for i in range(n)], "node": np.arange(n, dtype=np.uint32), "at": at,
+        "label": label, "label_since": since, "device_neighbor_count": earlier,
+    })  # fmt: skip
+    return store, seeds
