@@ -44,12 +44,6 @@ class Scored:
     place: Path
 
 
-def calibrated(model_folder: Path, store: Store, seeds: pl.DataFrame) -> pl.Series:
-    """Return the calibrated score in [0, 1] of each seed by the model in a folder."""
-    scores = load(model_folder).score(store, seeds)
-    return pl.Series("score", Calibrator.load(model_folder / CALIBRATOR).apply(scores))
-
-
 def window_scores(model_folder: Path, store_folder: Path, window: pl.DataFrame, out: Path) -> Path:
     """Write to `out` what a model says of the applications of another model's predictions, and return `out`.
 
@@ -94,8 +88,9 @@ def score(
     if not len(seeds):
         return Scored(0, chosen, path)
     folder = registry / chosen / "model"
-    scores = calibrated(folder, store, seeds)
-    told = _reasons(load(folder), store, seeds, scores, alerted, Registry(registry).card(chosen).learned_until)
+    model = load(folder)
+    scores = pl.Series("score", Calibrator.load(folder / CALIBRATOR).apply(model.score(store, seeds)))
+    told = _reasons(model, store, seeds, scores, alerted, Registry(registry).card(chosen).learned_until)
     rows = pa.table(
         {
             "application_id": seeds["application_id"].to_arrow(), "applicant_id": seeds["applicant_id"].to_arrow(),
