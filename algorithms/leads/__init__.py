@@ -1,0 +1,1 @@
+"""Who went silent, which number reaches them now, and why."""

@@ -1,0 +1,123 @@
+"""The rows that lost-contact repair looks at, as they were known at a moment; everything passes `graph.as_of`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from graph import as_of
+from graph.lake import Lake, has_table
+from graph.schema import EDGE_BY_TABLE
+from graph.tables import edge_events_struct
+
+_RAW = {
+    "applications": ("applied_at", "applicant_id string, application_id string, id_number string, name string, "
+                     "birth_date string, phone string, bank_card string, iccid string, applied_at timestamp"),
+    "phones": ("observed_at", "phone string, holder_id_number string, iccid string, imei string, opened_at timestamp, "
+               "closed_at timestamp, observed_at timestamp"),
+    "devices": ("event_at", "applicant_id string, iccid string, event_at timestamp"),
+    "contact_attempts": ("attempted_at", "attempt_id string, loan_id string, applicant_id string, phone string, "
+                         "attempted_at timestamp, outcome string"),
+    "loans": ("disbursed_at", "loan_id string, applicant_id string, status string, disbursed_at timestamp"),
+    "repayments": (None, "loan_id string, due_at timestamp, due_cny double, paid_at timestamp, paid_cny double"),
+    "labels": ("confirmed_at", "applicant_id string, label string, confirmed_at timestamp"),
+}  # fmt: skip
+
+
+class Records:
+    """Rows known at `at` (inclusive), persons in place of applicants; a source never delivered has no rows."""
+
+    def __init__(self, spark: SparkSession, lake: Lake, at: datetime):
+        self.spark, self.lake, self.at = spark, lake, as_of.utc(at)
+
+    def keep(self, rows: DataFrame) -> DataFrame:
+        """Return `rows`, computed once, here and now, cut off from how they were made: several steps read them."""
+        return rows.localCheckpoint()
+
+    @cached_property
+    def persons(self) -> DataFrame:
+        """`applicant_id` (key), `person_id`."""
+        if not as_of.exists(self.lake, "applicant_person"):
+            return self.spark.createDataFrame([], "applicant_id string, person_id string")
+        table = self.spark.read.format("delta").load(str(self.lake.graph("applicant_person")))
+        return as_of.visible(table, self.at).select("applicant_id", "person_id")
+
+    def raw(self, source: str) -> DataFrame:
+        """Return the rows of a landing source, with `person_id` where they name an applicant."""
+        event_at, columns = _RAW[source]
+        rows = as_of.raw(self.spark, self.lake, source, event_at, self.at)
+        names = [column.split()[0] for column in columns.split(", ")]
+        rows = self.spark.createDataFrame([], columns) if rows is None else rows.select(*names)
+        return rows.join(self.persons, "applicant_id") if "applicant_id" in names else rows
+
+    def events(self, table: str) -> DataFrame:
+        """Return the dated rows behind an edge table."""
+        edge = EDGE_BY_TABLE[table]
+        if not as_of.exists(self.lake, f"{table}_events"):
+            return self.spark.createDataFrame([], edge_events_struct(edge))
+        at = F.coalesce("at", F.col("delivered_on").cast("timestamp"))
+        return as_of.events(self.spark, self.lake, edge, self.at).withColumn("at", at)
+
+    @cached_property
+    def attempts(self) -> DataFrame:
+        """One row an attempt: `person_id` of the borrower, `applicant_id`, `loan_id`, `phone`, `at`, `outcome`."""
+        rows = self.raw("contact_attempts")
+        return rows.select("person_id", "applicant_id", "loan_id", "phone", F.col("attempted_at").alias("at"),
+                           "outcome")  # fmt: skip
+
+    @cached_property
+    def own_numbers(self) -> DataFrame:
+        """One row each time a number was stated or reported as a person's: `person_id`, `phone`, `at`, `held_from`,
+        `held_to`."""
+        return self.events("uses_phone").select(
+            F.col("src").alias("person_id"), F.col("dst").alias("phone"), "at", "held_from", "held_to"
+        )
+
+    def talks(self, phones: DataFrame) -> DataFrame:
+        """Return the calls of some numbers, each seen from their end: `phone`, `other`, `at`, `seconds`, `out`.
+
+        A call that stands in both parties' logs counts once.
+
+        Args:
+            phones: `phone` (key).
+        """
+        calls = self.events("called").select("src", "dst", "at", F.col("duration_s").alias("seconds"))
+        asked = phones.select("phone")
+        out = calls.join(asked, calls["src"] == asked["phone"]).select(
+            "phone", F.col("dst").alias("other"), "at", "seconds", F.lit(True).alias("out")
+        )
+        into = calls.join(asked, calls["dst"] == asked["phone"]).select(
+            "phone", F.col("src").alias("other"), "at", "seconds", F.lit(False).alias("out")
+        )
+        return out.unionByName(into).distinct()
+
+    @cached_property
+    def barred(self) -> DataFrame:
+        """Return `id` of nodes that must not lead anywhere: hubs of the newest registry up to the day that join nobody.
+
+        A person's override counts, as it does for rings.
+        """
+        path = self.lake.results("hubs")
+        if not has_table(path):
+            return self.spark.createDataFrame([], "id string")
+        rows = self.spark.read.format("delta").load(str(path)).where(F.col("as_of_date") <= F.lit(self.at.date()))
+        newest = rows.withColumn("newest", F.max("as_of_date").over(Window.partitionBy()))
+        return newest.where("as_of_date = newest AND NOT joins").select("id").distinct()
+
+    @cached_property
+    def ring_members(self) -> DataFrame:
+        """Return `ring_id`, `person_id` of the rings found on the newest day up to this one that stand."""
+        if not (has_table(self.lake.results("ring_members")) and has_table(self.lake.results("rings"))):
+            return self.spark.createDataFrame([], "ring_id string, person_id string")
+        day = F.lit(self.at.date())
+        read = self.spark.read.format("delta")
+        rings = read.load(str(self.lake.results("rings"))).where(F.col("as_of_date") <= day)
+        members = read.load(str(self.lake.results("ring_members"))).where(F.col("as_of_date") <= day)
+        newest = rings.agg(F.max("as_of_date").alias("as_of_date"))
+        standing = rings.join(newest, "as_of_date").where("status <> 'dissolved' AND score >= 0.5")
+        return members.join(standing.select("as_of_date", "ring_id"), ["as_of_date", "ring_id"]).select(
+            "ring_id", "person_id"
+        )
