@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from algorithms.contact.command import app as leads_app
 from graph.failures import spoken
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Communities, rings, hubs and features.")
+app.add_typer(leads_app, name="leads")
 console = Console()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -59,13 +60,10 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'leads.db'}"
     url = request.getfixturevalue("postgres")
-    name = (
-        f"test_{tmp_path.parent.name}_{tmp_path.name}".lower().replace("-", "_").translate({ord(c): "_" for c in "[]"})
-    )
+    name = f"queue_{secrets.token_hex(8)}"
     with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f'DROP DATABASE IF EXISTS "{name[-60:]}"'))
-        connection.execute(text(f'CREATE DATABASE "{name[-60:]}"'))
-    return url.replace("/postgres?", f"/{name[-60:]}?")
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    return url.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture
