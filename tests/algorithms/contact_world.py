@@ -10,13 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import write_deltalake
+from sqlalchemy import select
 
 from algorithms.contact.loading import Loaded, load
 from algorithms.contact.night import read_night
 from algorithms.contact.policy import read_policy
 from algorithms.contact.queue import Queue
 from algorithms.contact.standing import Terms
-from algorithms.contact.store import Store
+from algorithms.contact.store import META, Store
 from graph.audit import AuditLog
 from graph.lake import Lake
 from graph.tokens import Keys, Kind
@@ -26,6 +27,7 @@ NIGHT = date(2026, 6, 30)
 NOON = datetime(2026, 7, 1, 4, 0, tzinfo=UTC)  # 12:00 in Shanghai, the day after the night
 LOST = NOON - timedelta(days=20)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+TABLES = META.metadata.sorted_tables
 _STRINGS = pa.list_(pa.string())
 _AT = pa.timestamp("us", "UTC")
 _LEADS = pa.schema([
@@ -45,6 +47,11 @@ _ATTEMPTS = pa.schema([
     *((name, pa.string()) for name in ("channel", "outcome", "collector", "op")),
     ("delivered_on", pa.date32()), ("ended_on", pa.date32()),
 ])  # fmt: skip
+_NAMES = pa.schema([
+    ("applicant_id", pa.string()), ("name", pa.string()), ("applied_at", _AT), ("delivered_on", pa.date32()),
+    ("ended_on", pa.date32()),
+])  # fmt: skip
+_PEOPLE = pa.schema([("applicant_id", pa.string()), ("person_id", pa.string()), ("ended_on", pa.date32())])
 
 
 @dataclass
@@ -55,6 +62,7 @@ class World:
     leads: list[dict[str, Any]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
     attempts: list[dict[str, Any]] = field(default_factory=list)
+    people: list[dict[str, Any]] = field(default_factory=list)
     night: date = NIGHT
 
     def __post_init__(self) -> None:
@@ -80,6 +88,22 @@ class World:
                 "proof": "[]", "overdue_cny": 12345.67,
             })  # fmt: skip
 
+    def same_human(self, person: str, *applicants: str) -> None:
+        """Several customer numbers are one human, as the night found out; their rows so far are told so."""
+        for who in applicants:
+            self.people.append({"applicant_id": who, "person_id": person})
+        for row in (*self.states, *self.leads):
+            if row["applicant_id"] in applicants:
+                row["person_id"] = person
+
+    def name(self, who: str, plain: str) -> None:
+        """What an application says the applicant is called."""
+        token = self.keys.token(Kind.NAME, plain)
+        self.plain[token] = plain
+        at = NOON - 400 * DAY
+        row = {"applicant_id": who, "name": token, "applied_at": at, "delivered_on": at.date(), "ended_on": None}
+        write_deltalake(self.lake.raw("applications"), pa.Table.from_pylist([row], schema=_NAMES), mode="append")
+
     def lead(self, who: str, phone: str, probability: float = 0.5, *, loan: str | None = None, third: bool = False,
              holdout: bool = False, related: bool = True, sources: tuple[str, ...] = ("emergency_contact",),
              route: str | None = None) -> None:  # fmt: skip
@@ -96,10 +120,12 @@ class World:
             "sources": list(sources),
         })  # fmt: skip
 
-    def tried(self, who: str, outcome: str, ago: timedelta, phone: str | None = None) -> None:
-        """An attempt that the lender delivered."""
+    def tried(
+        self, who: str, outcome: str, ago: timedelta, phone: str | None = None, attempt_id: str | None = None
+    ) -> None:
+        """An attempt that the lender delivered, so long before noon."""
         self.attempts.append({
-            "attempt_id": f"A{len(self.attempts)}", "loan_id": f"L-{who}", "applicant_id": who,
+            "attempt_id": attempt_id or f"A{len(self.attempts)}", "loan_id": f"L-{who}", "applicant_id": who,
             "phone": self.tel(phone or f"{who}'s own"), "attempted_at": NOON - ago, "channel": "call",
             "outcome": outcome, "collector": None, "op": "upsert", "delivered_on": self.night, "ended_on": None,
         })  # fmt: skip
@@ -115,6 +141,7 @@ class World:
             (self.lake.results("leads"), self.leads, _LEADS),
             (self.lake.results("contact_states"), self.states, _STATES),
             (self.lake.raw("contact_attempts"), self.attempts, _ATTEMPTS),
+            (self.lake.graph("applicant_person"), self.people, _PEOPLE),
         ):
             write_deltalake(path, pa.Table.from_pylist(rows, schema=schema), mode="overwrite")
         sealed = [seal(self.keys, token, plain) for token, plain in self.plain.items()]
@@ -131,3 +158,11 @@ class World:
         """The queue over the store."""
         terms = Terms(tuple(read_policy(name) for name in policies or ("cn",)))
         return Queue(store, terms, self.keys, self.vault)
+
+
+def dump(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, to see that nothing changed."""
+    with store.reading() as connection:
+        return {
+            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=str) for table in TABLES
+        }
