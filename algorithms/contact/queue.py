@@ -96,7 +96,7 @@ class Queue:
 
     def __init__(self, store: Store, terms: Terms, keys: Keys, vault: Vault) -> None:
         self._store = store
-        self._terms = terms
+        self.terms = terms
         self._keys = keys
         self._vault = vault
 
@@ -118,7 +118,7 @@ class Queue:
             QueueError: there is no such lead.
         """
         with self._store.writing() as connection:
-            item = self._item(connection, lead_id)
+            item = self._item(connection, lead_id, locked=True)
             _assign(connection, item["loan_id"], self.staff(collector), self.staff(by), now)
 
     def offers(self, collector: str, now: datetime, limit: int = 1) -> Offer:
@@ -131,7 +131,7 @@ class Queue:
             QueueError: the collector has a call of which nobody has said how it ended.
         """
         me = self.staff(collector)
-        until = quiet_until(self._terms, now)
+        until = quiet_until(self.terms, now)
         found: list[Lead] = []
         later: dict[str, tuple[int, datetime]] = {}
         with self._store.reading() as connection:
@@ -139,12 +139,12 @@ class Queue:
                 raise _open(waiting)
             if until is not None:
                 return Offer((), until)
-            ends = quiet_from(self._terms, now)
+            ends = quiet_from(self.terms, now)
             for items in self._candidates(connection, me, now):
                 asked = standings(connection, items, now)
                 for item in items:
                     standing = asked[item["person_id"]]
-                    decision = standing.may(item, self._terms, now)
+                    decision = standing.may(item, self.terms, now)
                     failed = standing.failed(item)
                     if decision.allowed and not failed:
                         found.append(_payload(item, allowed_until=ends, next_allowed_at=now))
@@ -190,7 +190,7 @@ class Queue:
             raise NotNowError(
                 "Another call about this person, or to this number, is open. Take the next lead."
             ) from None
-        quiet = quiet_from(self._terms, now)
+        quiet = quiet_from(self.terms, now)
         dial_until = min(at + DIAL_WITHIN, quiet) if quiet else at + DIAL_WITHIN
         lead = _payload(item, allowed_until=dial_until, next_allowed_at=now)
         if isinstance(lead, DebtorLead):
@@ -297,7 +297,7 @@ class Queue:
         if connection.execute(select(ATTEMPTS.c.attempt_id).where(ATTEMPTS.c.outcome.is_(None), busy)).first():
             raise NotNowError(_BUSY)
         standing = standings(connection, [item], now)[item["person_id"]]
-        decision = standing.may(item, self._terms, now)
+        decision = standing.may(item, self.terms, now)
         if not decision.allowed:
             raise _denied(decision)
         if standing.failed(item):
@@ -318,7 +318,7 @@ class Queue:
         """Yield leads that are not known to be unlawful now, in pages, best first."""
         other = PEOPLE.alias()
         called = select(other.c.person_id).join(ATTEMPTS, ATTEMPTS.c.applicant_id == other.c.applicant_id)
-        tried = case((ITEMS.c.tried_at >= day_begins(self._terms, now), 1), else_=0)
+        tried = case((ITEMS.c.tried_at >= day_begins(self.terms, now), 1), else_=0)
         query = (
             leads()
             .where(ITEMS.c.state == "ready", or_(ITEMS.c.not_before.is_(None), ITEMS.c.not_before <= now))
@@ -348,9 +348,14 @@ class Queue:
         if not later:
             return
         with self._store.writing() as connection:
-            for lead_id, (stamp, at) in later.items():
-                as_seen = (ITEMS.c.lead_id == lead_id) & (ITEMS.c.stamp == stamp)
-                connection.execute(update(ITEMS).where(as_seen).values(not_before=at))
+            # Whoever is just writing about a lead makes the note pointless: it is left out, and nobody waits.
+            free = select(ITEMS.c.lead_id, ITEMS.c.stamp).with_for_update(skip_locked=True)
+            ids = sorted(later)
+            for page in range(0, len(ids), _PAGE):
+                for row in connection.execute(free.where(ITEMS.c.lead_id.in_(ids[page : page + _PAGE]))).all():
+                    stamp, at = later[row.lead_id]
+                    if row.stamp == stamp:
+                        connection.execute(update(ITEMS).where(ITEMS.c.lead_id == row.lead_id).values(not_before=at))
 
 
 def _payload(item: dict[str, Any], **when: datetime | None) -> Lead:
