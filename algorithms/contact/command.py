@@ -91,6 +91,10 @@ def _desk(lake: Path | None = None) -> Iterator[_Desk]:
         yield _Desk(store, terms, keys, audit, where, Queue(store, terms, keys, Vault(where.vault, keys, audit)))
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @app.command("load")
 def load_night(lake: LakeFolder = None) -> None:
     """Put the newest night's leads of the lake into the queue; the same night again changes nothing."""
@@ -98,7 +102,7 @@ def load_night(lake: LakeFolder = None) -> None:
         from algorithms.contact.loading import load
         from algorithms.contact.night import read_night
 
-        done = load(desk.store, read_night(desk.lake), datetime.now(UTC))
+        done = load(desk.store, read_night(desk.lake), _now())
         if not done.changed:
             console.print(f"The night of {done.as_of_date} is in the queue already; nothing changed.")
             return
@@ -112,7 +116,7 @@ def load_night(lake: LakeFolder = None) -> None:
 def next_lead(user: User) -> None:
     """Show the best lead that you may call now; its number is shown by `open`."""
     with _desk() as desk:
-        offer = desk.queue.offers(user, datetime.now(UTC))
+        offer = desk.queue.offers(user, _now())
         if not offer.leads:
             when = f"There may be one from {desk.local(offer.not_before)} on" if offer.not_before else "None is waiting"
             console.print(f"No lead may be called now. {when} ({desk.terms.zone}).")
@@ -131,7 +135,7 @@ def my_queue(user: User, limit: Annotated[int, typer.Option(min=1, max=200, help
                 console.print(f"Open since {desk.local(at)}: {call_id} of {lead_id}.", soft_wrap=True)
                 console.print(f"Next: leads outcome {call_id} OUTCOME --user {escape(user)}", soft_wrap=True)
             return
-        offer = desk.queue.offers(user, datetime.now(UTC), limit)
+        offer = desk.queue.offers(user, _now(), limit)
         if offer.leads:
             _print(desk, offer.leads)
         count = f"{len(offer.leads):,} leads may be called now" if offer.leads else "No lead may be called now"
@@ -147,7 +151,7 @@ def open_lead(
 ) -> None:
     """Reserve the call and show its number, once the audit log holds who asked and why."""
     with _desk() as desk:
-        call = desk.queue.open(lead, user, purpose, datetime.now(UTC))
+        call = desk.queue.open(lead, user, purpose, _now())
         _print_lead(desk, call.lead)
         console.print(f"Number: [bold]{escape(call.phone_number)}[/]")
         if call.ask_for:
@@ -173,7 +177,7 @@ def tell_outcome(
 
         if outcome not in tuple(Outcome):
             raise CommandError(f"A call ends as one of {', '.join(Outcome)}. Give one of them.")
-        done = desk.queue.outcome(call, Outcome(outcome), user, datetime.now(UTC))
+        done = desk.queue.outcome(call, Outcome(outcome), user, _now())
         if not done.changed:
             console.print(f"{done.call_id} had ended so already; nothing changed.", soft_wrap=True)
             return
@@ -194,7 +198,7 @@ def assign_lead(
 ) -> None:
     """Give a borrower's leads to one collector."""
     with _desk() as desk:
-        desk.queue.assign(lead, to, user, datetime.now(UTC))
+        desk.queue.assign(lead, to, user, _now())
         console.print(f"The leads of this borrower are {escape(to)}'s.")
 
 
@@ -204,7 +208,7 @@ def show_uplift() -> None:
     with _desk() as desk:
         from algorithms.contact.uplift import uplift
 
-        found = uplift(desk.store, datetime.now(UTC))
+        found = uplift(desk.store, _now())
         table = Table("borrowers", "count", "reached", "rate", "95 % interval", title="Reached again within 30 days")
         for name, arm in (("offered", found.offered), ("held out", found.held_out)):
             rate = "" if arm.rate is None else f"{arm.rate:.1%}"
@@ -221,7 +225,7 @@ def list_add(number: Number, reason: ReasonWord, user: User) -> None:
         from algorithms.contact.suppression import add
 
         phone, why, by = _entry(desk, number, reason, user)
-        news = add(desk.store, phone, why, by, datetime.now(UTC))  # first: it stands even where no log can be written
+        news = add(desk.store, phone, why, by, _now())  # first: it stands even where no log can be written
         desk.audit.append(user=user, action="do_not_contact_add", object=phone, purpose=why)
         console.print(f"{phone} is on the list{'' if news else ' already; nothing changed'}.", soft_wrap=True)
 
@@ -234,7 +238,7 @@ def list_remove(number: Number, reason: ReasonWord, user: User) -> None:
 
         phone, why, by = _entry(desk, number, reason, user)
         desk.audit.append(user=user, action="do_not_contact_remove", object=phone, purpose=why)
-        remove(desk.store, phone, by, datetime.now(UTC))
+        remove(desk.store, phone, by, _now())
         console.print(f"{phone} is off the list. Who refused is still not called.", soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -17,6 +17,7 @@ from algorithms.contact.store import ASSIGNMENTS, ATTEMPTS, BORROWERS, ITEMS, LO
 from algorithms.contact.suppression import Reason, bar
 
 LENDER = "lender"
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _AT_ONCE = 500  # keys in one question to the database
 
 
@@ -155,7 +156,7 @@ def _items(connection: Connection, night: Night, same_night: bool) -> int:
 
 
 def _borrowers(connection: Connection, night: Night, now: datetime) -> int:
-    """Note whose loans came to have leads, and who was reached since; return how many of the night are held out."""
+    """Note who was reached, and whose loans came to have leads, anew only after another loss; count the held out."""
     offered: dict[str, dict[str, Any]] = {}
     for row in night.leads:
         offered.setdefault(row["loan_id"], row)
@@ -166,21 +167,22 @@ def _borrowers(connection: Connection, night: Night, now: datetime) -> int:
     for spoke in connection.execute(right):
         spoken.setdefault(person.get(spoke.applicant_id, spoke.applicant_id), []).append(spoke.at)
     reachable = {row["loan_id"] for row in night.states if row["state"] == "reachable"}
-    still: set[str] = set()
     for entry in waiting:
         who = person.get(entry["applicant_id"], entry["applicant_id"])
         times = [at for at in spoken.get(who, ()) if at > entry["entered_at"]]
         if entry["loan_id"] in reachable:
             times.append(now)
-        if not times:
-            still.add(entry["loan_id"])
-            continue
-        one = (BORROWERS.c.loan_id == entry["loan_id"]) & (BORROWERS.c.entered_at == entry["entered_at"])
-        connection.execute(update(BORROWERS).where(one).values(reached_at=min(times)))
+        if times:
+            one = (BORROWERS.c.loan_id == entry["loan_id"]) & (BORROWERS.c.entered_at == entry["entered_at"])
+            connection.execute(update(BORROWERS).where(one).values(reached_at=min(times)))
+    last: dict[str, datetime] = {}  # until when nobody enters anew: reached since, or never yet
+    for seen in connection.execute(select(BORROWERS.c.loan_id, BORROWERS.c.reached_at)):
+        last[seen.loan_id] = max(last.get(seen.loan_id, _EARLIEST), seen.reached_at or _LATEST)
+    lost = {row["loan_id"]: row["lost_since"] or _EARLIEST for row in night.states}
     fresh = [
         {"loan_id": loan, "entered_at": now, "applicant_id": row["applicant_id"], "holdout": bool(row["holdout"]),
          "reached_at": None}
-        for loan, row in offered.items() if loan not in still
+        for loan, row in offered.items() if loan not in last or lost.get(loan, _EARLIEST) > last[loan]
     ]  # fmt: skip
     if fresh:
         connection.execute(insert(BORROWERS), fresh)

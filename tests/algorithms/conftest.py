@@ -60,10 +60,10 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'leads.db'}"
     url = request.getfixturevalue("postgres")
-    name = f"queue_{secrets.token_hex(8)}"
-    with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    return url.replace("/postgres?", f"/{name}?")
+    name = f"queue_{secrets.token_hex(8)}"  # a schema of its own is a tenth of the work of a database of its own
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    return f"{url}&options=-csearch_path%3D{name}"
 
 
 @pytest.fixture

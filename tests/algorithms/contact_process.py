@@ -4,9 +4,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from algorithms.contact.gate import Outcome
+from algorithms.contact.gate import Outcome, Rule
 from algorithms.contact.policy import read_policy
-from algorithms.contact.queue import Queue, QueueError
+from algorithms.contact.queue import NotNowError, Queue, QueueError
 from algorithms.contact.standing import Terms
 from algorithms.contact.store import Store
 from graph.audit import AuditLog
@@ -17,17 +17,24 @@ NOON = "2026-07-01T04:00:00+00:00"
 
 
 def works(queue: Queue, leads: list[str], collector: str, now: datetime) -> int:
-    """Try to call each lead in turn, taking it over; somebody answers each call. Return how many were connected."""
+    """Take over and call one lead after another until the day's calls are used up; somebody answers each call.
+
+    Return how many were connected.
+    """
     made = 0
-    for lead in leads:
+    for lead in leads * 200:  # most tries meet another's open call
         try:
             queue.assign(lead, collector, "chief", now)
             call = queue.open(lead, collector, "case 17", now)
+        except NotNowError as refused:
+            if refused.rule == Rule.CONNECTED_PER_DAY:
+                return made
         except QueueError:
             continue
-        queue.outcome(call.call_id, Outcome.THIRD_PERSON, collector, now)
-        made += 1
-    return made
+        else:
+            queue.outcome(call.call_id, Outcome.THIRD_PERSON, collector, now)
+            made += 1
+    raise AssertionError("the day's calls were never used up")
 
 
 if __name__ == "__main__":
