@@ -43,6 +43,26 @@ def benchmark(
         print(json.dumps(told))
 
 
+@app.command("benchmark-leads")
+def benchmark_leads(
+    file: Annotated[Path, typer.Argument(help="Contact events: src, dst, kind, at, duration_s (.csv, .csv.gz)")],
+    cutoff: Annotated[float, typer.Option(help="Epoch seconds; what is before is known, the rest is to be foretold")],
+    target: Annotated[
+        Literal["call", "message"] | None,
+        typer.Option(help="First events of this kind are foretold. Default: the kind of more pairs before the cutoff"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same figures")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one last line of JSON.")] = False,
+) -> None:
+    """Learn who will be in touch with whom from the events before the cutoff; print Hits@1/5/20 and MRR by ranker."""
+    with spoken():
+        from gnn.leads.benchmark import run
+
+        told = run(file, cutoff, target, console, seed)
+    if as_json:
+        print(json.dumps(told))
+
+
 @app.command()
 def data(
     day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the end of this day, UTC")],

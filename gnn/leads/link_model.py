@@ -1,0 +1,119 @@
+"""The link model: learned from first meetings in a graph's own past, its parts weighed on windows held back.
+
+Nothing at or after the time it is learned at is read: each window asks what was known at its beginning about first
+meetings before its end, and the last ends at that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from algorithms.leads.contact_events import ContactEvents, Kind
+from algorithms.leads.contact_graph import Floats, Ints
+from gnn.leads.pair_features import Pairs, pairs_of
+from gnn.leads.questions import Known, Question, question
+from gnn.leads.rankings import Matrix, Trees, WeightedSum, fitted_weights, log_chances
+
+BLEND = "link_model"
+WINDOWS = (0.4, 0.55, 0.7, 0.85)  # where each begins between the first dated event and the time of learning
+CANDIDATES = 400  # of a source, to be ranked by the parts; the rest stand below by personalized PageRank
+_SOURCES, _OTHERS = 300, 150  # of a window, and candidates not gained of each, to learn from
+_FEWEST = 20  # sources that gained, without which nothing is learned
+
+Scorer = Callable[[Matrix, Ints], Floats]
+PARTS: dict[str, Callable[..., Scorer]] = {"weighted_sum": WeightedSum, "trees": Trees}
+
+
+@dataclass(frozen=True)
+class LinkModel:
+    """What was learned: parts by name, and the weight of each in the blend; without parts it is the rankers' order.
+
+    Attributes:
+        columns: features the parts read, in order.
+        weights: of parts and of the rankers that stand in for them, by name.
+        learned_from: sources that gained in the windows.
+    """
+
+    columns: list[str]
+    parts: dict[str, Scorer]
+    weights: dict[str, float]
+    learned_from: int
+    windows: list[tuple[float, float]] = field(default_factory=list)
+
+    def scores(self, pairs: Pairs) -> dict[str, Floats]:
+        """Return scores (P,) of pairs by part, and of the blend under `link_model`; comparable within a source."""
+        x = pairs.matrix(self.columns)
+        found = {name: log_chances(part(x, pairs.starts), pairs.starts) for name, part in self.parts.items()}
+        told = found | _rankers(pairs)
+        blend = np.sum([w * told[name] for name, w in self.weights.items()], axis=0)
+        return found | {BLEND: np.asarray(blend, np.float64)}
+
+    def ranked(self, known: Known, sources: Ints) -> tuple[Pairs, dict[str, Floats]]:
+        """Return the candidates of different sources and their scores.
+
+        Args:
+            sources: int64 (S,), ascending, no node twice; `known.n` asks for a source not seen before.
+        """
+        pairs = pairs_of(known, sources, most=CANDIDATES)
+        return pairs, self.scores(pairs)
+
+
+def learn(events: ContactEvents, target: Kind, at: float, *, seed: int = 0) -> LinkModel:
+    """Return the model learned from what was known strictly before `at` (epoch seconds); equal seeds, equal models."""
+    past = events.before(at)
+    rng = np.random.default_rng(seed)
+    begin = float(past.at[past.dated].min()) if past.dated.any() else at
+    edges = [begin + f * (at - begin) for f in (*WINDOWS, 1.0)]
+    windows = list(zip(edges[:-1], edges[1:], strict=True))
+    asked = [_sampled(question(past, target, since, until), rng) for since, until in windows if since < until]
+    told = [pairs for pairs in asked if pairs is not None]
+    count = sum(len(pairs.starts) - 1 for pairs in told)
+    if len(told) < 2 or count < _FEWEST:
+        return LinkModel([], {}, {"personalized_pagerank": 1.0, "popularity": 0.1}, count, windows)
+    columns = sorted({name for pairs in told for name in pairs.columns})
+    held = [_trained(told[:i], columns, seed) for i in range(1, len(told))][-2:]
+    chances = [
+        {name: log_chances(part(pairs.matrix(columns), pairs.starts), pairs.starts) for name, part in parts.items()}
+        | _rankers(pairs)
+        for parts, pairs in zip(held, told[-len(held) :], strict=True)
+    ]
+    names = list(chances[0])
+    x = np.stack([np.concatenate([c[name] for c in chances]) for name in names], axis=1)
+    gained, starts = _joined(told[-len(held) :])
+    weights = fitted_weights(x, gained, starts, 0.02, 0.0)
+    return LinkModel(
+        columns, _trained(told, columns, seed), dict(zip(names, weights.tolist(), strict=True)), count, windows
+    )
+
+
+def _sampled(asked: Question, rng: np.random.Generator) -> Pairs | None:
+    if not len(asked.sources):
+        return None
+    drawn = np.sort(rng.choice(len(asked.sources), min(_SOURCES, len(asked.sources)), replace=False))
+    pairs = pairs_of(
+        asked.known, asked.sources[drawn], most=CANDIDATES, gained=[asked.gained[i] for i in drawn], others=_OTHERS, rng=rng
+    )  # fmt: skip
+    return pairs if len(pairs.source) else None
+
+
+def _joined(told: list[Pairs]) -> tuple[np.ndarray, Ints]:
+    sizes = np.concatenate([np.diff(pairs.starts) for pairs in told])
+    return np.concatenate([pairs.gained for pairs in told]), np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _trained(told: list[Pairs], columns: list[str], seed: int) -> dict[str, Scorer]:
+    x = np.concatenate([pairs.matrix(columns) for pairs in told])
+    gained, starts = _joined(told)
+    return {name: part(x, gained, starts, seed) for name, part in PARTS.items()}
+
+
+def _rankers(pairs: Pairs) -> dict[str, Floats]:
+    """What stands beside the parts in the blend: rankers that need nothing learned, as ln of chances."""
+    walked = np.log(pairs.columns["personalized_pagerank"].astype(np.float64) + 1e-6)
+    popular = np.log(pairs.columns["popularity"].astype(np.float64) + 1e-3)
+    return {
+        "personalized_pagerank": log_chances(walked, pairs.starts), "popularity": log_chances(popular, pairs.starts),
+    }  # fmt: skip
