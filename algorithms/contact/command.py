@@ -131,9 +131,9 @@ def my_queue(user: User, limit: Annotated[int, typer.Option(min=1, max=200, help
     """List the leads you may call now, best first, and the call you have open."""
     with _desk() as desk:
         if mine := desk.queue.untold(user):
-            for call_id, lead_id, at in mine:
-                console.print(f"Open since {desk.local(at)}: {call_id} of {lead_id}.", soft_wrap=True)
-                console.print(f"Next: leads outcome {call_id} OUTCOME --user {escape(user)}", soft_wrap=True)
+            for call in mine:
+                console.print(f"Open since {desk.local(call.at)}: {call.call_id} of {call.lead_id}.", soft_wrap=True)
+                console.print(f"Next: leads outcome {call.call_id} OUTCOME --user {escape(user)}", soft_wrap=True)
             return
         offer = desk.queue.offers(user, _now(), limit)
         if offer.leads:
@@ -188,6 +188,21 @@ def tell_outcome(
         closed = f" {done.closed:,} other leads are closed." if done.closed else ""
         console.print(f"{done.call_id} ended: {done.outcome}.{said}{closed}", soft_wrap=True)
         console.print(f"Next: leads next --user {escape(user)}")
+
+
+@app.command("untold")
+def untold() -> None:
+    """List the calls, of all collectors, of which nobody has said how they ended; their debtors wait for it."""
+    with _desk() as desk:
+        from algorithms.contact.queue import TOLD_BY_OTHERS
+
+        table = Table("call", "collector", "open since", "others may tell from")
+        found = desk.queue.untold()
+        for call in found:
+            table.add_row(call.call_id, call.collector, desk.local(call.at), desk.local(call.at + TOLD_BY_OTHERS))
+        if found:
+            console.print(table)
+        console.print(f"{len(found):,} calls are open ({desk.terms.zone}).")
 
 
 @app.command("assign")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from algorithms.contact.gate import Outcome
 from algorithms.contact.night import Night, Rows
@@ -135,21 +135,23 @@ def _items(connection: Connection, night: Night, same_night: bool) -> int:
     gone = [row.lead_id for key, row in held.items() if row.state != "open" and key not in best]
     for part in _parts(gone):
         connection.execute(delete(ITEMS).where(ITEMS.c.lead_id.in_(part)))
-    fresh = []
+    fresh, kept = [], []
     for key, row in best.items():
         values = {
             "as_of_date": night.as_of_date, "rank": row["rank"], "route": row["route"], "via": list(row["via"] or ()),
             "probability": row["probability"], "call_to": row["call_to"], "related": bool(row["related"]),
             "sources": sorted(row["sources"] or ()), "evidence": json.loads(row["evidence"] or "[]"),
-            "not_before": None, "stamp": ITEMS.c.stamp + 1,
         }  # fmt: skip
         old = held.get(key)
         if old is None:
             values |= {"loan_id": key[0], "phone": key[1], "lead_id": f"lead_{secrets.token_hex(8)}",
-                       "state": "ready", "tried_at": None, "stamp": 0}  # fmt: skip
+                       "state": "ready", "stamp": 0}  # fmt: skip
             fresh.append(values)
         elif old.state == "ready" or (old.state == "done" and not same_night):
-            connection.execute(update(ITEMS).where(ITEMS.c.lead_id == old.lead_id).values(state="ready", **values))
+            kept.append(values | {"b_lead": old.lead_id})
+    if kept:
+        again = update(ITEMS).where(ITEMS.c.lead_id == bindparam("b_lead"))
+        connection.execute(again.values(state="ready", not_before=None, stamp=ITEMS.c.stamp + 1), kept)
     if fresh:
         connection.execute(insert(ITEMS), fresh)
     return len(best)

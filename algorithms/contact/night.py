@@ -54,6 +54,7 @@ def read_night(lake: Lake) -> Night:
         NightError: the lake has no leads or states, or a table lacks a column.
     """
     import polars as pl
+    import pyarrow.dataset as ds
 
     leads = _table(lake, "leads", (*_LEAD, "as_of_date"))
     newest = leads["as_of_date"].max()
@@ -64,9 +65,9 @@ def read_night(lake: Lake) -> Night:
     tonight = leads.filter(pl.col("as_of_date") == day)
     persons = pl.concat([tonight["person_id"], states["person_id"]]).unique()
     people = _people(lake, persons, pl.concat([tonight, states], how="diagonal_relaxed"))
-    attempts = _visible(lake, "contact_attempts", _ATTEMPT)
-    known = pl.col("applicant_id").is_in(people["applicant_id"].to_list())
-    mine = attempts.filter(known | (pl.col("outcome") == Outcome.REFUSED)).sort("attempt_id")
+    concerned = ds.field("applicant_id").isin(people["applicant_id"].to_list())
+    concerned |= ds.field("loan_id").isin(states["loan_id"].to_list()) | (ds.field("outcome") == str(Outcome.REFUSED))
+    mine = _visible(lake, "contact_attempts", _ATTEMPT, concerned).sort("attempt_id")
     return Night(
         day,
         tonight.select(_LEAD).sort("loan_id", "rank").to_dicts(),
@@ -93,8 +94,8 @@ def _table(lake: Lake, name: str, columns: Sequence[str]) -> pl.DataFrame:
     return _in_utc(frame.select(columns))
 
 
-def _visible(lake: Lake, source: str, columns: Sequence[str]) -> pl.DataFrame:
-    """Return the newest versions of a source's rows; an empty frame where none was ever delivered."""
+def _visible(lake: Lake, source: str, columns: Sequence[str], wanted: Any) -> pl.DataFrame:
+    """Return the newest versions of those rows of a source that are wanted; an empty frame where none was ever delivered."""
     import polars as pl
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
@@ -104,7 +105,7 @@ def _visible(lake: Lake, source: str, columns: Sequence[str]) -> pl.DataFrame:
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     rows = DeltaTable(path).to_pyarrow_dataset()
     have = [name for name in columns if name in rows.schema.names]
-    frame = pl.DataFrame(pl.from_arrow(rows.to_table(columns=have, filter=ds.field("ended_on").is_null())))
+    frame = pl.DataFrame(pl.from_arrow(rows.to_table(columns=have, filter=ds.field("ended_on").is_null() & wanted)))
     return _in_utc(frame.with_columns(pl.lit(None, pl.String).alias(c) for c in columns if c not in have)).select(
         columns
     )
@@ -113,18 +114,20 @@ def _visible(lake: Lake, source: str, columns: Sequence[str]) -> pl.DataFrame:
 def _people(lake: Lake, persons: pl.Series, named: pl.DataFrame) -> pl.DataFrame:
     """Return applicant_id, person_id of all applicants who are one of these persons, and the token of their name."""
     import polars as pl
+    import pyarrow.dataset as ds
 
     found = named.select("applicant_id", "person_id").unique()
     if has_table(path := lake.graph("applicant_person")):
-        import pyarrow.dataset as ds
         from deltalake import DeltaTable
 
         rows = DeltaTable(path).to_pyarrow_dataset()
-        kept = ds.field("ended_on").is_null() if "ended_on" in rows.schema.names else None
-        whole = pl.DataFrame(pl.from_arrow(rows.to_table(columns=["applicant_id", "person_id"], filter=kept)))
-        others = whole.filter(pl.col("person_id").is_in(persons.to_list()))
+        kept = ds.field("person_id").isin(persons.to_list())
+        if "ended_on" in rows.schema.names:
+            kept &= ds.field("ended_on").is_null()
+        others = pl.DataFrame(pl.from_arrow(rows.to_table(columns=["applicant_id", "person_id"], filter=kept)))
         found = pl.concat([found, others.join(found, on="applicant_id", how="anti")])
-    names = _visible(lake, "applications", ("applicant_id", "name", "applied_at"))
+    theirs = ds.field("applicant_id").isin(found["applicant_id"].to_list())
+    names = _visible(lake, "applications", ("applicant_id", "name", "applied_at"), theirs)
     newest = (
         names.drop_nulls("name").sort("applied_at", "name").unique("applicant_id", keep="last", maintain_order=True)
     )

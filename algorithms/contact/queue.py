@@ -91,6 +91,16 @@ class Ended:
     closed: int = 0
 
 
+@dataclass(frozen=True)
+class Untold:
+    """A call that is open: since when (UTC), and the token of its collector."""
+
+    call_id: str
+    lead_id: str
+    at: datetime
+    collector: str
+
+
 class Queue:
     """The queue of one store under the policies in force; `keys` name collectors, `vault` shows numbers."""
 
@@ -117,6 +127,7 @@ class Queue:
         Raises:
             QueueError: there is no such lead.
         """
+        _zoned(now)
         with self._store.writing() as connection:
             item = self._item(connection, lead_id, locked=True)
             _assign(connection, item["loan_id"], self.staff(collector), self.staff(by), now)
@@ -131,6 +142,7 @@ class Queue:
             QueueError: the collector has a call of which nobody has said how it ended.
         """
         me = self.staff(collector)
+        _zoned(now)
         until = quiet_until(self.terms, now)
         found: list[Lead] = []
         later: dict[str, tuple[int, datetime]] = {}
@@ -180,6 +192,7 @@ class Queue:
             graph.vault.VaultError: the vault does not show the number, or no purpose was given.
         """
         me = self.staff(collector)
+        _zoned(now)
         try:
             with self._store.writing() as connection:
                 item = self._item(connection, lead_id, locked=True)
@@ -208,6 +221,7 @@ class Queue:
                 `TOLD_BY_OTHERS` old.
         """
         me = self.staff(collector)
+        _zoned(now)
         with self._store.writing() as connection:
             call = _told(connection, call_id)
             lock(connection, call["applicant_id"])
@@ -249,13 +263,14 @@ class Queue:
             rows = connection.execute(query).mappings().all()
         return [PastCall(row["at"], label(row["phone"]), row["outcome"], row["source"] == "here") for row in rows]
 
-    def untold(self, collector: str | None = None) -> list[tuple[str, str, datetime]]:
-        """Return call, lead and time (UTC) of the calls of which nobody said how they ended, oldest first."""
-        query = select(ATTEMPTS.c.attempt_id, ATTEMPTS.c.lead_id, ATTEMPTS.c.at).where(ATTEMPTS.c.outcome.is_(None))
+    def untold(self, collector: str | None = None) -> list[Untold]:
+        """Return the calls of which nobody has said how they ended, oldest first; of one collector or all."""
+        query = select(ATTEMPTS).where(ATTEMPTS.c.outcome.is_(None)).order_by(ATTEMPTS.c.at)
         if collector is not None:
             query = query.where(ATTEMPTS.c.collector == self.staff(collector))
         with self._store.reading() as connection:
-            return [(row.attempt_id, row.lead_id, row.at) for row in connection.execute(query.order_by(ATTEMPTS.c.at))]
+            rows = connection.execute(query).mappings().all()
+        return [Untold(row["attempt_id"], row["lead_id"], row["at"], row["collector"]) for row in rows]
 
     def _item(self, connection: Connection, lead_id: str, locked: bool = False) -> dict[str, Any]:
         found = leads().where(ITEMS.c.lead_id == lead_id)
@@ -319,19 +334,22 @@ class Queue:
         other = PEOPLE.alias()
         called = select(other.c.person_id).join(ATTEMPTS, ATTEMPTS.c.applicant_id == other.c.applicant_id)
         tried = case((ITEMS.c.tried_at >= day_begins(self.terms, now), 1), else_=0)
-        query = (
+        best = (
             leads()
+            .with_only_columns(ITEMS.c.lead_id)
             .where(ITEMS.c.state == "ready", or_(ITEMS.c.not_before.is_(None), ITEMS.c.not_before <= now))
             .where(not_of_others(me), PEOPLE.c.person_id.not_in(called.where(ATTEMPTS.c.outcome.is_(None))))
             .order_by(case((ASSIGNMENTS.c.collector == me, 0), else_=1), tried, ITEMS.c.probability.desc(),
                       ITEMS.c.loan_id, ITEMS.c.rank)
         )  # fmt: skip
-        for page in range(1_000_000):
-            rows = connection.execute(query.limit(_PAGE).offset(page * _PAGE)).mappings().all()
-            if rows:
-                yield [dict(row) for row in rows]
-            if len(rows) < _PAGE:
-                return
+        # Nearly always the first page holds a lead; the order of the others is then never worked out.
+        for ids in (best.limit(_PAGE), best.offset(_PAGE)):
+            found = list(connection.execute(ids).scalars())
+            for page in range(0, len(found), _PAGE):
+                wanted = found[page : page + _PAGE]
+                rows = connection.execute(leads().where(ITEMS.c.lead_id.in_(wanted))).mappings()
+                by_id = {row["lead_id"]: dict(row) for row in rows}
+                yield [by_id[lead_id] for lead_id in wanted if lead_id in by_id]
 
     def _soonest(self, connection: Connection, me: str, later: dict[str, tuple[int, datetime]]) -> datetime | None:
         """Return when the first lead that is denied for a while becomes lawful; None: none does by waiting."""
@@ -367,6 +385,11 @@ def _denied(decision: Decision) -> NotNowError:
     at = decision.next_allowed
     wait = f"It may be made from {at:%Y-%m-%d %H:%M} UTC on." if at else "Waiting does not help; take the next lead."
     return NotNowError(f"This call may not be made now: {_WHY[decision.rule]}. {wait}", decision.rule, at)
+
+
+def _zoned(now: datetime) -> None:
+    if now.tzinfo is None:
+        raise QueueError("Every time needs a zone; give UTC.")
 
 
 def _open(call_id: str) -> QueueError:

@@ -67,6 +67,7 @@ def test_a_collector_s_day(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     call = re.search(r"call_[0-9a-f]{24}", opened)
     assert call is not None
     assert call[0] in says("queue", "--user", "zhang")
+    assert call[0] in says("untold")
     at(monkeypatch, NOON + MINUTE)
     assert "ended: third_person" in says("outcome", call[0], "third_person", "--user", "zhang")
     assert "nothing changed" in says("outcome", call[0], "third_person", "--user", "zhang")

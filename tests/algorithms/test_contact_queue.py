@@ -299,6 +299,8 @@ def test_a_borrower_once_begun_or_assigned_is_one_collector_s(world: World, stor
     assert mine not in {lead.lead_id for lead in queue.offers("zhang", NOON, 9).leads}
     with pytest.raises(QueueError, match="by name"):
         queue.next("  ", NOON)
+    with pytest.raises(QueueError, match="needs a zone"):
+        queue.next("zhang", NOON.replace(tzinfo=None))
 
 
 def called(queue: Queue, outcome: Outcome, at: datetime) -> str:

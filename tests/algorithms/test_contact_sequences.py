@@ -170,12 +170,12 @@ def chosen(store: Store, queue: Queue, collector: str, now: datetime, draw: Rand
 def test_after_any_sequence_of_calls_and_outcomes_no_policy_is_violated(tmp_path: Path, policies: list[str]) -> None:
     keys = Keys.create(tmp_path / "keys.json")
     opened = denied = 0
-    for seed in range(3):
+    for seed in range(2):
         store = Store(f"sqlite:///{tmp_path / f'{seed}.db'}")
         one, other = days_of_work(store, keys, policies, Random(seed), 120)
         opened, denied = opened + one, denied + other
-    assert opened > 25
-    assert denied > 25
+    assert opened > 15
+    assert denied > 15
 
 
 def test_the_same_holds_on_postgresql(tmp_path: Path, store: Store) -> None:
