@@ -52,6 +52,22 @@ def communities(
         )
 
 
+@app.command()
+def reidentify(
+    file: Annotated[Path, typer.Argument(help="Contact events: src, dst, kind, at, duration_s (.csv, .csv.gz)")],
+    cutoff: Annotated[float, typer.Option(help="Epoch seconds from which numbers are silent, or first seen")],
+    top: Annotated[int, typer.Option(help="Candidates listed for each number")] = 5,
+    out: Annotated[
+        Path | None, typer.Option(help="Written: old, new, rank, score (.csv); else they are printed")
+    ] = None,
+) -> None:
+    """List for each number that fell silent at the cutoff the new numbers most likely to be the same person."""
+    with spoken():
+        from algorithms.leads.reidentify import run
+
+        run(file, cutoff, top, out, console)
+
+
 features_app = typer.Typer(no_args_is_help=True, help="Graph features of applications as of their submission.")
 app.add_typer(features_app, name="features")
 
