@@ -95,7 +95,7 @@ def _table(lake: Lake, name: str, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _visible(lake: Lake, source: str, columns: Sequence[str], wanted: Any) -> pl.DataFrame:
-    """Return the newest versions of those rows of a source that are wanted; an empty frame where none was ever delivered."""
+    """Return the newest versions of the rows of a source that are wanted; none where none was ever delivered."""
     import polars as pl
     import pyarrow.dataset as ds
     from deltalake import DeltaTable

@@ -7,16 +7,16 @@ ended, nobody else may call about the debtor, whatever may have been said in it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, case, insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from algorithms.contact.debtors import call_made, leads, lock, not_of_others, open_call, settle, standings
-from algorithms.contact.gate import Decision, Outcome, Rule
+from algorithms.contact.debtors import call_made, leads, lock, open_call, settle, standings
+from algorithms.contact.gate import Outcome
+from algorithms.contact.offering import NEVER, Later, candidates, note, soonest
 from algorithms.contact.payload import (
     Call,
     DebtorCall,
@@ -28,49 +28,21 @@ from algorithms.contact.payload import (
     label,
     third_person_lead,
 )  # fmt: skip
-from algorithms.contact.standing import Terms, day_begins, quiet_from, quiet_until
+from algorithms.contact.refusals import NotNowError, QueueError, busy, clock, denied, still_open, zoned
+from algorithms.contact.standing import Terms, quiet_from, quiet_until
 from algorithms.contact.store import ASSIGNMENTS, ATTEMPTS, ITEMS, PEOPLE, Store
 from algorithms.contact.suppression import Reason, bar
 from graph.identifiers import canonical
 from graph.tokens import Keys, Kind
 from graph.vault import Vault, VaultError
 
+__all__ = ["Ended", "NotNowError", "Offer", "Queue", "QueueError", "Untold"]
+
 DIAL_WITHIN = timedelta(minutes=15)  # of opening; a number seen earlier must be asked for anew
 TOLD_BY_OTHERS = timedelta(minutes=30)  # after which others may say how a collector's call ended
-_PAGE = 200
-_BUSY = "Another call about this person, or to this number, is open. Take the next lead."
 _COPIED = (  # from the lead to the call, so that it can be learned from when the lead is gone
     "lead_id", "loan_id", "applicant_id", "phone", "as_of_date", "rank", "route", "probability", "call_to",
 )  # fmt: skip
-_NEVER = datetime.max.replace(tzinfo=UTC)
-
-# What a collector is told, without a word about a debt: such sentences stand beside leads to third persons too.
-_WHY: dict[Rule, str] = {
-    Rule.DO_NOT_CONTACT: "the number is on the do-not-contact list",
-    Rule.REFUSED: "whoever answered there refused",
-    Rule.NOT_LOST: "the person was reached, or is not proven lost",
-    Rule.PROVENANCE: "where the number is known from is not enough to call it",
-    Rule.DEBTOR_FIRST: "the person's own numbers come first",
-    Rule.ONCE_ONLY: "this third person was spoken to already",
-    Rule.QUIET_HOURS: "it is night there",
-    Rule.CONNECTED_PER_DAY: "enough calls were answered today",
-    Rule.UNANSWERED_PER_DAY: "the number was tried often enough today",
-    Rule.CALLS_PER_WEEK: "enough calls were made within a week",
-    Rule.AFTER_CONVERSATION: "the last conversation is too recent",
-}
-
-
-class QueueError(Exception):
-    """The queue cannot do what was asked; the text says why and what to do."""
-
-
-class NotNowError(QueueError):
-    """The call is not lawful now; `rule` is the gate's, None where another call is open, and when it may be made."""
-
-    def __init__(self, text: str, rule: Rule | None = None, next_allowed: datetime | None = None) -> None:
-        super().__init__(text)
-        self.rule = rule
-        self.next_allowed = next_allowed
 
 
 @dataclass(frozen=True)
@@ -127,32 +99,32 @@ class Queue:
         Raises:
             QueueError: there is no such lead.
         """
-        _zoned(now)
+        zoned(now)
         with self._store.writing() as connection:
             item = self._item(connection, lead_id, locked=True)
             _assign(connection, item["loan_id"], self.staff(collector), self.staff(by), now)
 
     def offers(self, collector: str, now: datetime, limit: int = 1) -> Offer:
-        """Return up to `limit` leads that the collector may call at `now`: their own first, then by probability.
+        """Return up to `limit` leads that the collector may call at `now`.
 
-        Leads of other collectors, of debtors with an open call, and numbers tried today and not answered come not at
-        all, not at all, and last.
+        Those of their own borrowers come first, then those tried today come last, then by falling probability. Leads
+        of other collectors' borrowers, and of debtors about whom a call is open, are left out.
 
         Raises:
             QueueError: the collector has a call of which nobody has said how it ended.
         """
         me = self.staff(collector)
-        _zoned(now)
+        zoned(now)
         until = quiet_until(self.terms, now)
         found: list[Lead] = []
-        later: dict[str, tuple[int, datetime]] = {}
+        later: Later = {}
         with self._store.reading() as connection:
             if waiting := open_call(connection, me):
-                raise _open(waiting)
+                raise still_open(waiting)
             if until is not None:
                 return Offer((), until)
             ends = quiet_from(self.terms, now)
-            for items in self._candidates(connection, me, now):
+            for items in candidates(connection, self.terms, me, now):
                 asked = standings(connection, items, now)
                 for item in items:
                     standing = asked[item["person_id"]]
@@ -163,12 +135,12 @@ class Queue:
                         if len(found) == limit:
                             break
                     else:
-                        later[item["lead_id"]] = (item["stamp"], _NEVER if failed else decision.next_allowed or _NEVER)
+                        later[item["lead_id"]] = (item["stamp"], NEVER if failed else decision.next_allowed or NEVER)
                 if len(found) == limit:
                     break
-            soonest = None if found else self._soonest(connection, me, later)
-        self._note(later)
-        return Offer(tuple(found), soonest)
+            not_before = None if found else soonest(connection, me, now, later)
+        note(self._store, later)
+        return Offer(tuple(found), not_before)
 
     def next(self, collector: str, now: datetime) -> Lead | None:
         """Return the best lead that the collector may call at `now`, or None.
@@ -192,7 +164,7 @@ class Queue:
             graph.vault.VaultError: the vault does not show the number, or no purpose was given.
         """
         me = self.staff(collector)
-        _zoned(now)
+        zoned(now)
         try:
             with self._store.writing() as connection:
                 item = self._item(connection, lead_id, locked=True)
@@ -200,11 +172,8 @@ class Queue:
                 number = self._vault.reveal(item["phone"], collector, purpose)
                 name = self._name(item["name"], collector, purpose)
         except IntegrityError:
-            raise NotNowError(
-                "Another call about this person, or to this number, is open. Take the next lead."
-            ) from None
-        quiet = quiet_from(self.terms, now)
-        dial_until = min(at + DIAL_WITHIN, quiet) if quiet else at + DIAL_WITHIN
+            raise busy() from None
+        dial_until = self._dial_until(at)
         lead = _payload(item, allowed_until=dial_until, next_allowed_at=now)
         if isinstance(lead, DebtorLead):
             return DebtorCall(call_id, lead, number, name, dial_until)
@@ -221,7 +190,7 @@ class Queue:
                 `TOLD_BY_OTHERS` old.
         """
         me = self.staff(collector)
-        _zoned(now)
+        zoned(now)
         with self._store.writing() as connection:
             call = _told(connection, call_id)
             lock(connection, call["applicant_id"])
@@ -232,8 +201,8 @@ class Queue:
                 raise QueueError(f"The call {call['attempt_id']} has ended already: {call['outcome']}. It stays so.")
             if call["collector"] != me and now - call["at"] < TOLD_BY_OTHERS:
                 raise QueueError(
-                    f"Another collector has this call open. From {call['at'] + TOLD_BY_OTHERS:%H:%M} UTC on others may "
-                    "say how it ended."
+                    "Another collector has this call open. Others may say how it ended from "
+                    f"{clock(call['at'] + TOLD_BY_OTHERS, self.terms.zone)} on."
                 )
             told = {"outcome": outcome, "told_at": max(now, call["at"]), "told_by": me}
             connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.attempt_id == call["attempt_id"]).values(**told))
@@ -282,6 +251,10 @@ class Queue:
             raise QueueError("There is no such lead; a newer night may have replaced it. Ask for the next one.")
         return dict(item)
 
+    def _dial_until(self, opened: datetime) -> datetime:
+        quiet = quiet_from(self.terms, opened)
+        return min(opened + DIAL_WITHIN, quiet) if quiet else opened + DIAL_WITHIN
+
     def _name(self, token: str | None, collector: str, purpose: str) -> str | None:
         """Return for whom to ask; None where no name is known or it was erased."""
         try:
@@ -292,31 +265,28 @@ class Queue:
     def _reserve(self, connection: Connection, item: dict[str, Any], me: str, now: datetime) -> tuple[str, datetime]:
         """Write down that a call is open, or find that it is; return its id and when it was opened."""
         mine = open_call(connection, me)
-        if mine is not None:
-            call = _told(connection, mine)
-            if call["lead_id"] != item["lead_id"]:
-                raise QueueError(
-                    f"The call {mine} is still open. Say how it ended first: leads outcome {mine} OUTCOME."
-                )
-            if now > call["at"] + DIAL_WITHIN:
-                raise QueueError(
-                    f"The time to dial in the call {mine} has passed. Say how it ended, then open it anew."
-                )
-            return mine, call["at"]
+        call = None if mine is None else _told(connection, mine)
+        if call is not None and call["lead_id"] != item["lead_id"]:
+            raise still_open(call["attempt_id"])
+        if call is not None and now > self._dial_until(call["at"]):
+            raise QueueError(f"The time to dial in {mine} has passed. Say how it ended, then open the lead anew.")
         if item["collector"] not in (None, me):
             raise QueueError("This lead is another collector's. Ask for the next one.")
         if item["state"] == "done":
             raise QueueError("This lead is closed. Ask for the next one.")
         people = select(PEOPLE.c.applicant_id).where(PEOPLE.c.person_id == item["person_id"])
-        busy = or_(ATTEMPTS.c.applicant_id.in_(people), ATTEMPTS.c.phone == item["phone"])
-        if connection.execute(select(ATTEMPTS.c.attempt_id).where(ATTEMPTS.c.outcome.is_(None), busy)).first():
-            raise NotNowError(_BUSY)
+        concerned = or_(ATTEMPTS.c.applicant_id.in_(people), ATTEMPTS.c.phone == item["phone"])
+        others = select(ATTEMPTS.c.attempt_id).where(ATTEMPTS.c.outcome.is_(None), ATTEMPTS.c.collector != me)
+        if connection.execute(others.where(concerned)).first():
+            raise busy()
         standing = standings(connection, [item], now)[item["person_id"]]
         decision = standing.may(item, self.terms, now)
         if not decision.allowed:
-            raise _denied(decision)
+            raise denied(decision, self.terms.zone)
         if standing.failed(item):
             raise QueueError("This number was found invalid, or another person's. Ask for the next lead.")
+        if call is not None:
+            return call["attempt_id"], call["at"]
         call_id = f"call_{secrets.token_hex(12)}"
         connection.execute(
             insert(ATTEMPTS).values(
@@ -329,71 +299,9 @@ class Queue:
             _assign(connection, item["loan_id"], me, me, now)
         return call_id, now
 
-    def _candidates(self, connection: Connection, me: str, now: datetime) -> Iterable[Sequence[dict[str, Any]]]:
-        """Yield leads that are not known to be unlawful now, in pages, best first."""
-        other = PEOPLE.alias()
-        called = select(other.c.person_id).join(ATTEMPTS, ATTEMPTS.c.applicant_id == other.c.applicant_id)
-        tried = case((ITEMS.c.tried_at >= day_begins(self.terms, now), 1), else_=0)
-        best = (
-            leads()
-            .with_only_columns(ITEMS.c.lead_id)
-            .where(ITEMS.c.state == "ready", or_(ITEMS.c.not_before.is_(None), ITEMS.c.not_before <= now))
-            .where(not_of_others(me), PEOPLE.c.person_id.not_in(called.where(ATTEMPTS.c.outcome.is_(None))))
-            .order_by(case((ASSIGNMENTS.c.collector == me, 0), else_=1), tried, ITEMS.c.probability.desc(),
-                      ITEMS.c.loan_id, ITEMS.c.rank)
-        )  # fmt: skip
-        # Nearly always the first page holds a lead; the order of the others is then never worked out.
-        for ids in (best.limit(_PAGE), best.offset(_PAGE)):
-            found = list(connection.execute(ids).scalars())
-            for page in range(0, len(found), _PAGE):
-                wanted = found[page : page + _PAGE]
-                rows = connection.execute(leads().where(ITEMS.c.lead_id.in_(wanted))).mappings()
-                by_id = {row["lead_id"]: dict(row) for row in rows}
-                yield [by_id[lead_id] for lead_id in wanted if lead_id in by_id]
-
-    def _soonest(self, connection: Connection, me: str, later: dict[str, tuple[int, datetime]]) -> datetime | None:
-        """Return when the first lead that is denied for a while becomes lawful; None: none does by waiting."""
-        query = select(ITEMS.c.not_before).where(
-            ITEMS.c.state == "ready", ITEMS.c.not_before.is_not(None), not_of_others(me)
-        )
-        joined = query.join(ASSIGNMENTS, ASSIGNMENTS.c.loan_id == ITEMS.c.loan_id, isouter=True)
-        first = connection.execute(joined.order_by(ITEMS.c.not_before).limit(1)).scalar()
-        times = [at for at in (first, *(at for _, at in later.values())) if at is not None and at != _NEVER]
-        return min(times, default=None)
-
-    def _note(self, later: dict[str, tuple[int, datetime]]) -> None:
-        """Keep until when leads need not be looked at, unless something happened to them meanwhile."""
-        if not later:
-            return
-        with self._store.writing() as connection:
-            # Whoever is just writing about a lead makes the note pointless: it is left out, and nobody waits.
-            free = select(ITEMS.c.lead_id, ITEMS.c.stamp).with_for_update(skip_locked=True)
-            ids = sorted(later)
-            for page in range(0, len(ids), _PAGE):
-                for row in connection.execute(free.where(ITEMS.c.lead_id.in_(ids[page : page + _PAGE]))).all():
-                    stamp, at = later[row.lead_id]
-                    if row.stamp == stamp:
-                        connection.execute(update(ITEMS).where(ITEMS.c.lead_id == row.lead_id).values(not_before=at))
-
 
 def _payload(item: dict[str, Any], **when: datetime | None) -> Lead:
     return (debtor_lead if item["call_to"] == "debtor" else third_person_lead)(item, **when)
-
-
-def _denied(decision: Decision) -> NotNowError:
-    assert decision.rule is not None
-    at = decision.next_allowed
-    wait = f"It may be made from {at:%Y-%m-%d %H:%M} UTC on." if at else "Waiting does not help; take the next lead."
-    return NotNowError(f"This call may not be made now: {_WHY[decision.rule]}. {wait}", decision.rule, at)
-
-
-def _zoned(now: datetime) -> None:
-    if now.tzinfo is None:
-        raise QueueError("Every time needs a zone; give UTC.")
-
-
-def _open(call_id: str) -> QueueError:
-    return QueueError(f"The call {call_id} is still open. Say how it ended first: leads outcome {call_id} OUTCOME.")
 
 
 def _told(connection: Connection, call_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import sys
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 
 from algorithms.contact.gate import Outcome, Rule
 from algorithms.contact.policy import read_policy
@@ -29,8 +30,9 @@ def works(queue: Queue, leads: list[str], collector: str, now: datetime) -> int:
         except NotNowError as refused:
             if refused.rule == Rule.CONNECTED_PER_DAY:
                 return made
+            sleep(0.005)
         except QueueError:
-            continue
+            sleep(0.005)
         else:
             queue.outcome(call.call_id, Outcome.THIRD_PERSON, collector, now)
             made += 1

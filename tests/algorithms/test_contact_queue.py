@@ -13,7 +13,7 @@ from algorithms.contact.policy import read_policy
 from algorithms.contact.queue import NotNowError, Queue, QueueError
 from algorithms.contact.standing import Terms
 from algorithms.contact.store import Store
-from algorithms.contact.suppression import Reason, entries, remove
+from algorithms.contact.suppression import Reason, add, entries, remove
 from graph.audit import AuditLog, AuditUnavailableError
 from graph.vault import Vault, VaultError
 from tests.algorithms.contact_world import DAY, HOUR, MINUTE, NOON, World, dump
@@ -229,7 +229,7 @@ def test_while_nobody_says_how_a_call_ended_nobody_calls_about_the_debtor(world:
         queue.next("zhang", NOON + DAY)
     with pytest.raises(QueueError, match="still open"):
         queue.open(third, "zhang", "case 18", NOON)
-    with pytest.raises(QueueError, match="From 04:30 UTC on others"):
+    with pytest.raises(QueueError, match=r"from 2026-07-01 12:30 \(Asia/Shanghai\) on"):
         queue.outcome(call.call_id, Outcome.NO_ANSWER, "wang", NOON + 29 * MINUTE)
     assert queue.outcome(call.call_id, Outcome.NO_ANSWER, "wang", NOON + 30 * MINUTE).changed
     assert queue.offers("li", NOON + 31 * MINUTE, 9).leads[0].lead_id == second
@@ -249,6 +249,21 @@ def test_a_call_may_be_opened_again_by_its_collector_while_there_is_time_to_dial
     assert len(queue.history(lead.lead_id)) == 1
     with pytest.raises(QueueError, match="time to dial"):
         queue.open(lead.lead_id, "zhang", "case 17", NOON + 16 * MINUTE)
+    add(store, world.tel("new"), Reason.COMPLAINT, queue.staff("chief"), NOON)
+    with pytest.raises(NotNowError, match="do-not-contact"):
+        queue.open(lead.lead_id, "zhang", "case 17", NOON + 11 * MINUTE)
+
+
+def test_a_number_is_not_shown_again_when_the_quiet_hours_have_begun(world: World, store: Store) -> None:
+    world.lost("wei")
+    world.lead("wei", "new")
+    world.loaded(store)
+    queue = world.queue(store)
+    lead = queue.next("zhang", NOON)
+    assert lead is not None
+    queue.open(lead.lead_id, "zhang", "case 17", NOON + 10 * HOUR - MINUTE)
+    with pytest.raises(QueueError, match="time to dial"):
+        queue.open(lead.lead_id, "zhang", "case 17", NOON + 10 * HOUR + MINUTE)
 
 
 def test_a_call_that_stands_in_both_records_is_not_two_failed_tries(world: World, store: Store) -> None:
