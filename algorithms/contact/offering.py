@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, or_, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from algorithms.contact.debtors import leads, not_of_others
 from algorithms.contact.standing import Terms, day_begins
@@ -22,23 +22,29 @@ def candidates(connection: Connection, terms: Terms, me: str, now: datetime) -> 
     """Yield leads that are not known to be unlawful now, in pages, best first."""
     other = PEOPLE.alias()
     called = select(other.c.person_id).join(ATTEMPTS, ATTEMPTS.c.applicant_id == other.c.applicant_id)
-    tried = case((ITEMS.c.tried_at >= day_begins(terms, now), 1), else_=0)
-    best = (
+    asked = (
         leads()
         .with_only_columns(ITEMS.c.lead_id)
         .where(ITEMS.c.state == "ready", or_(ITEMS.c.not_before.is_(None), ITEMS.c.not_before <= now))
-        .where(not_of_others(me), PEOPLE.c.person_id.not_in(called.where(ATTEMPTS.c.outcome.is_(None))))
-        .order_by(case((ASSIGNMENTS.c.collector == me, 0), else_=1), tried, ITEMS.c.probability.desc(),
-                  ITEMS.c.loan_id, ITEMS.c.rank)
-    )  # fmt: skip
-    # Nearly always the first page holds a lead; the order of the others is then never worked out.
-    for ids in (best.limit(_PAGE), best.offset(_PAGE)):
-        found = list(connection.execute(ids).scalars())
-        for page in range(0, len(found), _PAGE):
-            wanted = found[page : page + _PAGE]
-            rows = connection.execute(leads().where(ITEMS.c.lead_id.in_(wanted))).mappings()
-            by_id = {row["lead_id"]: dict(row) for row in rows}
-            yield [by_id[lead_id] for lead_id in wanted if lead_id in by_id]
+        .where(PEOPLE.c.person_id.not_in(called.where(ATTEMPTS.c.outcome.is_(None))))
+        .order_by(ITEMS.c.probability.desc(), ITEMS.c.loan_id, ITEMS.c.rank)
+    )
+    loans = connection.execute(select(ASSIGNMENTS.c.loan_id).where(ASSIGNMENTS.c.collector == me)).scalars().all()
+    mine, free = ITEMS.c.loan_id.in_(loans), ASSIGNMENTS.c.collector.is_(None)
+    today = ITEMS.c.tried_at >= day_begins(terms, now)
+    fresh = or_(ITEMS.c.tried_at.is_(None), ITEMS.c.tried_at < day_begins(terms, now))
+    # Those of nobody are read along the index of probabilities, of which nearly always the first page holds a lead.
+    for which in (*((mine & fresh, mine & today) if loans else ()), free & fresh, free & today):
+        best = asked.where(which)
+        for ids in (best.limit(_PAGE), best.offset(_PAGE)):
+            found = list(connection.execute(ids).scalars())
+            for page in range(0, len(found), _PAGE):
+                wanted = found[page : page + _PAGE]
+                rows = connection.execute(leads().where(ITEMS.c.lead_id.in_(wanted))).mappings()
+                by_id = {row["lead_id"]: dict(row) for row in rows}
+                yield [by_id[lead_id] for lead_id in wanted if lead_id in by_id]
+            if len(found) < _PAGE:
+                break
 
 
 def soonest(connection: Connection, me: str, now: datetime, later: Later) -> datetime | None:
