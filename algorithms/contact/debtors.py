@@ -55,7 +55,7 @@ def settle(connection: Connection, call: dict[str, Any], outcome: Outcome) -> in
     """Let the debtor's other leads know: close them if the debtor was found, else let the gate be asked anew."""
     person = select(PEOPLE.c.person_id).where(PEOPLE.c.applicant_id == call["applicant_id"]).scalar_subquery()
     theirs = select(PEOPLE.c.applicant_id).where(PEOPLE.c.person_id == person)
-    loans = select(LOANS.c.loan_id).where(LOANS.c.applicant_id.in_(theirs))
+    loans = connection.execute(select(LOANS.c.loan_id).where(LOANS.c.applicant_id.in_(theirs))).scalars().all()
     ready = update(ITEMS).where(ITEMS.c.loan_id.in_(loans), ITEMS.c.state == "ready")
     if outcome == Outcome.RIGHT_PERSON:
         lost = update(BORROWERS).where(BORROWERS.c.applicant_id.in_(theirs), BORROWERS.c.reached_at.is_(None))
