@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from graph import as_of
@@ -19,6 +19,7 @@ _RAW = {
     "phones": ("observed_at", "phone string, holder_id_number string, iccid string, imei string, opened_at timestamp, "
                "closed_at timestamp, observed_at timestamp"),
     "devices": ("event_at", "applicant_id string, iccid string, event_at timestamp"),
+    "calls": ("started_at", "phone string, started_at timestamp, duration_s bigint"),
     "contact_attempts": ("attempted_at", "attempt_id string, loan_id string, applicant_id string, phone string, "
                          "attempted_at timestamp, outcome string"),
     "loans": ("disbursed_at", "loan_id string, applicant_id string, status string, disbursed_at timestamp"),
@@ -95,6 +96,16 @@ class Records:
         return out.unionByName(into).distinct()
 
     @cached_property
+    def phone_kinds(self) -> DataFrame:
+        """Return `phone` (key) and `kind`: `mobile`, `landline`, `service`, `foreign`; the latest said of it."""
+        if not as_of.exists(self.lake, "phone_events"):
+            return self.spark.createDataFrame([], "phone string, kind string")
+        rows = self.spark.read.format("delta").load(str(self.lake.graph("phone_events")))
+        known = as_of.visible(rows, self.at).where("kind IS NOT NULL")
+        latest = F.max(F.struct("at", "delivered_on", "kind"))["kind"]
+        return known.groupBy(F.col("id").alias("phone")).agg(latest.alias("kind"))
+
+    @cached_property
     def barred(self) -> DataFrame:
         """Return `id` of nodes that must not lead anywhere: hubs of the newest registry up to the day that join nobody.
 
@@ -104,8 +115,8 @@ class Records:
         if not has_table(path):
             return self.spark.createDataFrame([], "id string")
         rows = self.spark.read.format("delta").load(str(path)).where(F.col("as_of_date") <= F.lit(self.at.date()))
-        newest = rows.withColumn("newest", F.max("as_of_date").over(Window.partitionBy()))
-        return newest.where("as_of_date = newest AND NOT joins").select("id").distinct()
+        newest = rows.agg(F.max("as_of_date").alias("as_of_date"))
+        return rows.join(newest, "as_of_date").where("NOT joins").select("id").distinct()
 
     @cached_property
     def ring_members(self) -> DataFrame:

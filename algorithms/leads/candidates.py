@@ -1,0 +1,241 @@
+"""Numbers that may lead to a lost borrower, and by which road: the borrower's own new number, or somebody to ask.
+
+Each road is looked down on its own and says which nodes it leads over; what a number looks like on all roads together
+is put side by side in `algorithms.leads.evidence`. Hubs lead nowhere.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from algorithms.leads.records import Records
+
+SHARED_HANDSET = 4  # persons: a handset of more is nobody's own
+KIN = ("spouse", "parent", "child", "sibling", "relative")
+HALF_LIFE_DAYS = 180.0  # of what a call says about a circle; logs may end months before the silence
+SIGNATURE = 20  # strongest partners that make a calling fingerprint (Cortes, Pregibon and Volinsky 2001)
+LITTLE_SAID = 5.0  # about three calls of two minutes: of less, shares mean little
+PARTNER_NUMBERS = 200  # numbers looked at around one partner
+MOST_CALLED = 12  # numbers of the circle that are candidates without being named
+NAMED = 40  # named contacts that are candidates
+
+Road = DataFrame  # `person_id`, `phone`, `via` array, and columns of its own; together with `person_id` a key
+
+
+def silent_people(states: DataFrame, ownership: DataFrame) -> DataFrame:
+    """Return who is looked for: `person_id` (key), `silent_from`, `failing_since`, `new_numbers`, and:
+
+    `ever` are the numbers that were the borrower's before the silence; `confirmed_at` says until when any of them was.
+    """
+    people = states.where("silent").groupBy("person_id").agg(
+        F.min("silent_from").alias("silent_from"), F.min("failing_since").alias("failing_since"),
+        F.first("new_numbers").alias("new_numbers"),
+    )  # fmt: skip
+    known = ownership.join(people, "person_id").where(~F.array_contains("new_numbers", F.col("phone")))
+    before = known.groupBy("person_id").agg(
+        F.max("confirmed_at").alias("confirmed_at"), F.collect_set("phone").alias("ever")
+    )
+    return people.join(before, "person_id")
+
+
+def same_handset(records: Records, people: DataFrame) -> Road:
+    """Return numbers whose card was put into the borrower's handset since: `handset_persons`, `handset_at`."""
+    uses = records.events("uses_device").select(F.col("src").alias("user"), F.col("dst").alias("device"))
+    hub = records.barred.select(F.col("id").alias("device"))
+    mine = uses.join(people.select(F.col("person_id").alias("user")), "user", "left_semi").distinct()
+    mine = mine.join(hub, "device", "left_anti")
+    users = uses.join(mine.select("device").distinct(), "device", "left_semi").distinct()
+    shared = users.groupBy("device").agg(F.count("*").alias("handset_persons"))
+    cards = records.events("device_holds_sim").groupBy(F.col("src").alias("device"), F.col("dst").alias("sim")).agg(
+        F.min("at").alias("handset_at")
+    )  # fmt: skip
+    numbers = records.events("phone_holds_sim").select(F.col("src").alias("phone"), F.col("dst").alias("sim"))
+    found = (
+        mine.join(shared.where(f"handset_persons <= {SHARED_HANDSET}"), "device")
+        .join(cards, "device").join(numbers.distinct(), "sim")
+        .withColumnRenamed("user", "person_id").join(people, "person_id")
+        .where((F.col("handset_at") > F.col("confirmed_at")) & ~F.array_contains("ever", F.col("phone")))
+    )  # fmt: skip
+    return found.groupBy("person_id", "phone").agg(
+        F.max(F.struct(-F.col("handset_persons"), "handset_at", F.array("device", "sim").alias("via"))).alias("_")
+    ).select("person_id", "phone", "_.via", (-F.col("_.col1")).alias("handset_persons"), "_.handset_at")  # fmt: skip
+
+
+def same_human(records: Records, people: DataFrame) -> Road:
+    """Return numbers under which the borrower applied, or was reported, since: `identity` says what proves it.
+
+    `own_record` (the same customer, or the same id number at a carrier), `id_number`, `match` (another system says
+    that two customers are one person, score 0.8 or more), `bank_card`, `name_and_birth_date`.
+    """
+    since = people.select("person_id", "confirmed_at", "silent_from", "ever")
+    own = records.own_numbers.select("person_id", "phone", "at").join(people, "person_id")
+    mine = own.where(F.array_contains("new_numbers", F.col("phone"))).select(
+        "person_id", "phone", F.lit("own_record").alias("identity"), "at", F.array("person_id").alias("via")
+    )
+    applied = records.raw("applications").where("phone IS NOT NULL")
+    keys = {
+        "id_number": F.col("id_number"), "bank_card": F.col("bank_card"),
+        "name_and_birth_date": F.concat("name", F.lit("|"), "birth_date"),
+    }  # fmt: skip
+    them = applied.join(since, "person_id")
+    parts = [mine]
+    for identity, column in keys.items():
+        known = them.select(
+            "person_id", "confirmed_at", "ever", F.col("applied_at").alias("then"), column.alias("key")
+        ).where("key IS NOT NULL AND then <= confirmed_at").drop("then").distinct()  # fmt: skip
+        others = applied.select(
+            F.col("person_id").alias("other"), "phone", "application_id", F.col("applied_at").alias("at"),
+            column.alias("key"),
+        )  # fmt: skip
+        parts.append(_since(known.join(others, "key"), identity, F.array("other", "application_id")))
+    same = records.events("same_person").where("score >= 0.8").select("src", "dst")
+    both = same.union(same.select("dst", "src")).toDF("person_id", "other").distinct()
+    numbers = applied.select(F.col("person_id").alias("other"), "phone", F.col("applied_at").alias("at"))
+    parts.append(_since(since.join(both, "person_id").join(numbers, "other"), "match", F.array("other")))
+    order = F.array(*(F.lit(name) for name in ("name_and_birth_date", "bank_card", "match", "id_number", "own_record")))
+    best = F.max(F.struct(F.array_position(order, F.col("identity")), "at", "identity", "via")).alias("_")
+    road = reduce(DataFrame.unionByName, parts).groupBy("person_id", "phone").agg(best)
+    return road.select("person_id", "phone", "_.via", "_.identity", F.col("_.at").alias("identity_at"))
+
+
+def _since(pairs: DataFrame, identity: str, via: Column) -> DataFrame:
+    fresh = (F.col("at") > F.col("confirmed_at")) & (F.col("other") != F.col("person_id"))
+    return pairs.where(fresh & ~F.array_contains("ever", F.col("phone"))).select(
+        "person_id", "phone", F.lit(identity).alias("identity"), "at", via.alias("via")
+    )
+
+
+def friends_books(records: Records, people: DataFrame) -> Road:
+    """Return numbers that others list since under the name they had the old number under.
+
+    A role word (mother, courier) is no name, and an owner who lists many numbers under one name says nothing.
+
+    Returns:
+        A road with `book_count` (owners who noted the new number after the old one) and `beside_count` (owners whose
+        book came with both).
+    """
+    old = people.select("person_id", "silent_from", "ever", F.explode("ever").alias("old"))
+    named = records.events("lists_contact").where("contact_name LIKE 'nam_%'").groupBy(
+        F.col("src").alias("owner"), F.col("dst").alias("phone"), "contact_name"
+    ).agg(F.min("at").alias("at"))  # fmt: skip
+    knew = old.join(named, F.col("old") == F.col("phone")).where("owner <> person_id").groupBy(
+        "person_id", "silent_from", "ever", "owner", "contact_name"
+    ).agg(F.min("at").alias("old_at"))  # fmt: skip
+    now = named.select("owner", "contact_name", F.col("phone").alias("new"), "at")
+    listed = knew.join(now, ["owner", "contact_name"])
+    several = F.count("*").over(Window.partitionBy("person_id", "owner", "contact_name"))
+    fresh = (F.col("at") > F.col("silent_from")) & ~F.array_contains("ever", F.col("new"))
+    found = listed.withColumn("several", several).where(fresh & (F.col("several") <= 4))
+    later = F.when(F.col("at") > F.col("old_at"), F.col("owner"))
+    return found.groupBy("person_id", F.col("new").alias("phone")).agg(
+        F.slice(F.sort_array(F.collect_set("owner")), 1, 5).alias("via"),
+        F.countDistinct(later).cast("double").alias("book_count"),
+        F.countDistinct(F.when(later.isNull(), F.col("owner"))).cast("double").alias("beside_count"),
+    )
+
+
+def circle(records: Records, people: DataFrame, zone: str = "Asia/Shanghai") -> DataFrame:
+    """Return with whom the old numbers talked before they failed, hubs aside: the calling fingerprint.
+
+    Returns:
+        `person_id`, `other` (together the key), `calls`, `answered`, `seconds`, `outs`, `ins`, `last_at`,
+        `working` (calls on working days from 9 to 18 in `zone`), `said` (answered calls, each halved every
+        `HALF_LIFE_DAYS` before the failure and grown by its length), `share` of all that was said, and `place` by it,
+        from 1. `called_by` is one of the old numbers that called the other, `called_to` one that the other called.
+    """
+    old = records.keep(people.select("person_id", "failing_since", F.explode("ever").alias("phone")))
+    talks = records.talks(old.select("phone").distinct()).join(old, "phone").where("at <= failing_since")
+    talks = talks.join(records.barred.select(F.col("id").alias("other")), "other", "left_anti")
+    age_days = (F.unix_micros("failing_since") - F.unix_micros("at")) / 86_400e6
+    said = F.when(F.col("seconds") > 0, F.log1p(F.col("seconds") / 30.0)).otherwise(F.lit(0.05))
+    local = F.from_utc_timestamp("at", zone)
+    working = F.dayofweek(local).between(2, 6) & F.hour(local).between(9, 17)
+    sums = talks.groupBy("person_id", "other").agg(
+        F.count("*").alias("calls"), F.sum((F.col("seconds") > 0).cast("int")).alias("answered"),
+        F.sum("seconds").alias("seconds"), F.sum(F.col("out").cast("int")).alias("outs"),
+        F.sum((~F.col("out")).cast("int")).alias("ins"), F.max("at").alias("last_at"),
+        F.sum(working.cast("int")).alias("working"),
+        F.max(F.when(F.col("out"), F.col("phone"))).alias("called_by"),
+        F.max(F.when(~F.col("out"), F.col("phone"))).alias("called_to"),
+        F.sum(F.pow(F.lit(2.0), -age_days / HALF_LIFE_DAYS) * said).alias("said"),
+    )  # fmt: skip
+    mine = Window.partitionBy("person_id")
+    whole = F.sum("said").over(mine) + LITTLE_SAID
+    return sums.withColumn("share", F.col("said") / whole).withColumn(
+        "place", F.row_number().over(mine.orderBy(F.desc("said"), "other"))
+    )
+
+
+def calling_circle(records: Records, people: DataFrame, partners: DataFrame) -> Road:
+    """Return numbers that talk since with several of those with whom the old number talked, and did not before.
+
+    Returns:
+        A road with `circle_count` (partners in common), `circle_dice` (what share of the old fingerprint they are),
+        `circle_rarity` (sum of 1 / ln(degree) of the partners in common: Adamic and Adar 2003), and `circle_out`:
+        beside each of `via`, whether that partner called the number.
+    """
+    mine = partners.where(f"place <= {SIGNATURE} AND answered > 0").select("person_id", F.col("other").alias("partner"),
+                                                                            "said")  # fmt: skip
+    asked = records.keep(mine.select(F.col("partner").alias("phone")).distinct())
+    told = records.talks(asked).where("seconds > 0").select(
+        F.col("phone").alias("partner"), F.col("other").alias("phone"), "at", "out"
+    )  # fmt: skip
+    pairs = told.groupBy("partner", "phone").agg(
+        F.min("at").alias("first_at"), F.max("at").alias("last_at"), F.max("out").alias("out")
+    )  # fmt: skip
+    degree = pairs.groupBy("partner").agg(F.count("*").alias("degree"))
+    newest = F.row_number().over(Window.partitionBy("partner").orderBy(F.desc("last_at"), "phone"))
+    pairs = pairs.withColumn("turn", newest).where(f"turn <= {PARTNER_NUMBERS}").join(degree, "partner")
+    hub = records.barred.select(F.col("id").alias("phone"))
+    since = people.select("person_id", "silent_from", "ever")
+    met = (
+        mine.join(pairs, "partner").join(since, "person_id")
+        .where((F.col("first_at") > F.col("silent_from")) & ~F.array_contains("ever", F.col("phone")))
+        .join(hub, "phone", "left_anti")
+    )  # fmt: skip
+    whole = mine.groupBy("person_id").agg(F.sum("said").alias("whole"))
+    sums = met.groupBy("person_id", "phone").agg(
+        F.slice(F.sort_array(F.collect_set(F.struct("partner", "out"))), 1, 5).alias("calls_of"),
+        F.count("*").cast("double").alias("circle_count"),
+        F.sum("said").alias("known_said"),
+        F.sum(1.0 / F.log(F.greatest(F.col("degree"), F.lit(2)) + 0.0)).alias("circle_rarity"),
+    )
+    return sums.where("circle_count >= 2").join(whole, "person_id").select(
+        "person_id", "phone", F.col("calls_of.partner").alias("via"), F.col("calls_of.out").alias("circle_out"),
+        "circle_count", "circle_rarity", (F.col("known_said") / F.col("whole")).alias("circle_dice"),
+    )  # fmt: skip
+
+
+def contacts(records: Records, people: DataFrame, partners: DataFrame) -> Road:
+    """Return whom one may ask: contacts the borrower named, and those most talked with before the silence.
+
+    Returns:
+        A road with `relation`, `emergency`, `listed` (in the borrower's own book), `named_at`, and the columns of
+        `circle` (null without calls).
+    """
+    listed = records.events("lists_contact").join(people.select(F.col("person_id").alias("src"), "ever"), "src")
+    listed = listed.where(~F.array_contains("ever", F.col("dst")))
+    word = F.when(F.col("relation") != "address_book", F.struct("at", "relation"))
+    book = listed.groupBy(F.col("src").alias("person_id"), F.col("dst").alias("phone")).agg(
+        F.coalesce(F.max(word)["relation"], F.lit("address_book")).alias("relation"),
+        F.max(F.coalesce("emergency", F.lit(False))).alias("emergency"),
+        F.max("at").alias("named_at"),
+        F.lit(True).alias("listed"),
+    )
+    talked = partners.select("person_id", F.col("other").alias("phone"), "calls", "answered", "seconds", "outs", "ins",
+                             "last_at", "working", "called_by", "called_to", "share", "place")  # fmt: skip
+    both = book.join(talked, ["person_id", "phone"], "full")
+    named = F.coalesce((F.col("relation") != "address_book") | F.col("emergency"), F.lit(False))
+    close = F.coalesce((F.col("place") <= MOST_CALLED) & (F.col("answered") > 0), F.lit(False))
+    turn = F.row_number().over(
+        Window.partitionBy("person_id").orderBy(F.desc("emergency"), F.coalesce("place", F.lit(10**6)), "phone")
+    )
+    hub = records.barred.select(F.col("id").alias("phone"))
+    return (
+        both.where(named | close).join(hub, "phone", "left_anti")
+        .withColumn("turn", turn).where(f"turn <= {NAMED}").drop("turn")
+        .withColumn("via", F.array().cast("array<string>"))
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""What is known of each candidate number, side by side: one row for each borrower and number, from all roads.
+
+Who may not be asked is taken out here: the borrower's old numbers, hubs and service numbers, members of a ring that the
+borrower is in, and people known as fraudsters.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from algorithms.leads import candidates
+from algorithms.leads.candidates import KIN
+from algorithms.leads.records import Records
+
+ALIVE_DAYS = 30  # within which a number in use talks with somebody
+_OWN = "identity IS NOT NULL OR handset_at IS NOT NULL OR book_count IS NOT NULL OR circle_count IS NOT NULL"
+
+
+def lead_evidence(records: Records, people: DataFrame, states: DataFrame) -> DataFrame:
+    """Return all that is known of each candidate number.
+
+    Args:
+        people: `candidates.silent_people`.
+        states: `state.contact_states`, for what failed before.
+
+    Returns:
+        `person_id`, `phone` (together the key), `own` (the number may be the borrower's own; else somebody to ask),
+        the columns of the roads, `via_<road>` with the nodes it leads over, and: `failed_tries`, `answered_tries`,
+        `invalid`, `refused` of earlier attempts on it, `alive`, `touch_count` (answered calls with the old numbers
+        since they failed), `new_touch_count` (with a number that may be the borrower's new one), `passed_on` (the
+        number changed hands since it was known), `mutual` (its owner lists the borrower too), `role` of who is asked,
+        and of the borrower: `circle_size`, `failed_others` (failed tries on other people), `refusing_others`.
+    """
+    partners = records.keep(candidates.circle(records, people))
+    roads = {
+        "handset": candidates.same_handset(records, people),
+        "identity": candidates.same_human(records, people),
+        "books": candidates.friends_books(records, people),
+        "circle": candidates.calling_circle(records, people, partners),
+        "contact": candidates.contacts(records, people, partners),
+    }
+    named = [road.withColumnRenamed("via", f"via_{name}") for name, road in roads.items()]
+    rows = reduce(lambda a, b: a.join(b, ["person_id", "phone"], "full"), named)
+    rows = records.keep(rows.where("phone LIKE 'tel_%'"))
+    found = _honest(records, rows, people).withColumn("own", F.expr(_OWN))
+    found = records.keep(found.withColumn("own", F.col("own") & ~_named_kin()))
+    asked = found.select("phone").distinct()
+    told = (
+        found.join(_tries(records, found), ["person_id", "phone"], "left")
+        .join(_life(records, asked), "phone", "left")
+        .join(_touch(records, found, people, asked), ["person_id", "phone"], "left")
+        .join(_passed_on(records, asked), "phone", "left")
+        .join(_mutual(records, found, people), ["person_id", "phone"], "left")
+    )
+    size = partners.groupBy("person_id").agg(F.count("*").alias("circle_size"))
+    others = _others(records, people)
+    told = told.join(size, "person_id", "left").join(others, "person_id", "left")
+    known_at = F.greatest("named_at", "last_at", "handset_at", "identity_at")
+    counts = ("failed_tries", "answered_tries", "touch_count", "new_touch_count", "circle_size", "failed_others",
+              "refusing_others", "calls", "answered", "seconds", "outs", "ins", "working")  # fmt: skip
+    flags = ("invalid", "refused", "mutual", "listed", "emergency")
+    return told.withColumns(
+        {name: F.coalesce(F.col(name), F.lit(0)) for name in counts}
+        | {name: F.coalesce(F.col(name), F.lit(False)) for name in flags}
+        | {
+            "alive": F.coalesce(F.col("alive_at") >= _days_ago(records, ALIVE_DAYS), F.lit(False)),
+            "passed_on": F.coalesce(F.col("changed_hands_at") > known_at, F.lit(False)),
+            "share": F.coalesce("share", F.lit(0.0)),
+            "role": _role(),
+        }
+    ).drop("alive_at", "changed_hands_at")
+
+
+def _named_kin() -> Column:
+    """Whether the borrower named the number as somebody else's: then it is theirs, whatever else speaks for it."""
+    kin = F.coalesce(F.col("relation").isin(*KIN, "colleague", "friend") | F.col("emergency"), F.lit(False))
+    return kin & F.col("identity").isNull()
+
+
+def _days_ago(records: Records, days: int) -> Column:
+    return F.lit(records.at) - F.expr(f"INTERVAL {days} DAYS")
+
+
+def _role() -> Column:
+    """Return who the number's holder is to the borrower: `family`, `colleague`, `friend`, `other`; by calls if unnamed.
+
+    A number called on working days only is taken for a colleague's, one called mostly outside of them for a friend's.
+    """
+    n = F.coalesce("calls", F.lit(0))
+    working = F.coalesce(F.col("working") / F.greatest(n, F.lit(1)), F.lit(0.0))
+    return (
+        F.when(F.col("relation").isin(*KIN), "family")
+        .when(F.col("relation").isin("colleague", "friend"), F.col("relation"))
+        .when((n >= 5) & (working >= 0.8), "colleague")
+        .when((n >= 5) & (working <= 0.5), "friend")
+        .otherwise("other")
+    )
+
+
+def _honest(records: Records, rows: DataFrame, people: DataFrame) -> DataFrame:
+    """Take out numbers of hubs, of services, of the borrower's ring, and of known fraudsters."""
+    owners = records.own_numbers.join(rows.select("phone").distinct(), "phone", "left_semi")
+    owners = records.keep(owners.select(F.col("person_id").alias("owner"), "phone").distinct())
+    mine = records.ring_members.join(people, "person_id", "left_semi")
+    together = mine.join(records.ring_members.withColumnRenamed("person_id", "owner"), "ring_id")
+    ring = together.join(owners, "owner").where("owner <> person_id").select("person_id", "phone").distinct()
+    latest = (
+        records.raw("labels").groupBy("person_id").agg(F.max(F.struct("confirmed_at", "label"))["label"].alias("label"))
+    )
+    frauds = latest.where("label = 'fraud'").select(F.col("person_id").alias("owner"))
+    bad = owners.join(frauds, "owner").select("phone").distinct()
+    kinds = records.phone_kinds.where("kind = 'service'").select("phone")
+    hubs = records.barred.select(F.col("id").alias("phone"))
+    out = bad.unionByName(kinds).unionByName(hubs).distinct()
+    return rows.join(ring, ["person_id", "phone"], "left_anti").join(out, "phone", "left_anti")
+
+
+def _tries(records: Records, found: DataFrame) -> DataFrame:
+    """What attempts on a number for this borrower ended in, and whether its holder ever refused, whoever called."""
+    asked = found.select("person_id", "phone")
+    all_of = records.attempts.select("phone", "at", "outcome", F.col("person_id").alias("for_person"))
+    pairs = asked.join(all_of, "phone")
+    mine = F.col("for_person") == F.col("person_id")
+    answered = F.col("outcome").isin("third_person", "right_person", "refused")
+    return pairs.groupBy("person_id", "phone").agg(
+        F.sum((mine & (F.col("outcome") == "no_answer")).cast("int")).alias("failed_tries"),
+        F.sum((mine & answered).cast("int")).alias("answered_tries"),
+        (F.max(F.struct("at", "outcome"))["outcome"] == "invalid_number").alias("invalid"),
+        F.max(F.col("outcome") == "refused").alias("refused"),
+    )
+
+
+def _others(records: Records, people: DataFrame) -> DataFrame:
+    """How often other people were tried in vain for a borrower, and how many refused."""
+    asked = people.select("person_id", "ever")
+    tries = records.attempts.join(asked, "person_id").where(~F.array_contains("ever", F.col("phone")))
+    in_vain = F.col("outcome").isin("no_answer", "invalid_number")
+    refused = F.when(F.col("outcome") == "refused", F.col("phone"))
+    each = tries.groupBy("person_id", "phone").agg(
+        F.max(in_vain.cast("int")).alias("in_vain"), F.max(refused.isNotNull().cast("int")).alias("refused"),
+        F.max((~in_vain).cast("int")).alias("answered"),
+    )  # fmt: skip
+    return each.groupBy("person_id").agg(
+        F.sum(F.col("in_vain") * (1 - F.col("answered"))).alias("failed_others"),
+        F.sum("refused").alias("refusing_others"),
+    )
+
+
+def _life(records: Records, asked: DataFrame) -> DataFrame:
+    talks = records.talks(asked).where("seconds > 0")
+    return talks.groupBy("phone").agg(F.max("at").alias("alive_at"))
+
+
+def _touch(records: Records, found: DataFrame, people: DataFrame, asked: DataFrame) -> DataFrame:
+    """Answered calls of a number since the silence: with the old numbers, and with what may be the new one."""
+    old = people.select("person_id", F.col("failing_since").alias("since"), F.explode("ever").alias("with"))
+    old = old.withColumn("old", F.lit(True))
+    strong = "identity IS NOT NULL OR handset_persons <= 2 OR book_count >= 1 OR circle_count >= 4"
+    new = found.where(f"own AND ({strong})").select("person_id", F.col("phone").alias("with")).distinct()
+    since = people.select("person_id", F.col("silent_from").alias("since"))
+    new = new.join(since, "person_id").withColumn("old", F.lit(False))
+    theirs = records.keep(old.unionByName(new.select(*old.columns)))
+    talks = records.talks(theirs.select(F.col("with").alias("phone")).distinct()).where("seconds > 0")
+    talks = talks.select(F.col("phone").alias("with"), F.col("other").alias("phone"), "at")
+    met = (
+        theirs.join(talks, "with").where("at > since").join(found.select("person_id", "phone"), ["person_id", "phone"])
+    )
+    return met.groupBy("person_id", "phone").agg(
+        F.sum(F.col("old").cast("int")).alias("touch_count"),
+        F.sum((~F.col("old")).cast("int")).alias("new_touch_count"),
+    )
+
+
+def _passed_on(records: Records, asked: DataFrame) -> DataFrame:
+    """When a number was last closed or opened anew, as carriers reported."""
+    reports = records.raw("phones").join(asked, "phone")
+    return reports.groupBy("phone").agg(F.max(F.greatest("closed_at", "opened_at")).alias("changed_hands_at"))
+
+
+def _mutual(records: Records, found: DataFrame, people: DataFrame) -> DataFrame:
+    """Whether an owner of the number, if an applicant too, lists one of the borrower's numbers."""
+    owners = records.own_numbers.select(F.col("person_id").alias("owner"), "phone").distinct()
+    pairs = found.select("person_id", "phone").join(owners, "phone").where("owner <> person_id")
+    old = people.select("person_id", F.explode("ever").alias("dst"))
+    listed = records.events("lists_contact").select(F.col("src").alias("owner"), "dst").join(old, "dst")
+    both = pairs.join(listed.select("owner", "person_id").distinct(), ["owner", "person_id"])
+    return both.select("person_id", "phone", F.lit(True).alias("mutual")).distinct()

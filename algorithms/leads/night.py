@@ -1,0 +1,109 @@
+"""The night's stage: states of contact, owners of numbers, candidates and leads, as of the day, written to the lake."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from algorithms.leads import blend, candidates, evidence, ownership, state
+from algorithms.leads.leads import Law, leads, named
+from algorithms.leads.records import Records
+from graph.lake import Lake
+
+
+def find_leads(
+    spark: SparkSession,
+    lake: Lake,
+    day: date,
+    at: datetime,
+    law: Law,
+    weights: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
+    """Find the leads of all borrowers who fell silent, as of `at`, and return counts.
+
+    Writes, in place of the day's rows: `LAKE/results/contact_states` (key `loan_id`), `results/phone_ownership` (key
+    `person_id`, `phone`; the persons with a loan overdue or called about), `features/lead_candidates` (key
+    `person_id`, `phone`: what tomorrow's weights are learned from) and `results/leads` (key `loan_id`, `rank`), each
+    with `as_of_date`.
+
+    Args:
+        weights: of the rules' terms, in their order; None: as written in the rules.
+
+    Raises:
+        algorithms.leads.blend.LeadRulesError: the rules cannot be used.
+    """
+    rules = blend.read_rules()
+    records = Records(spark, lake, at)
+    asked = records.keep(state.asked_persons(records))
+    owners = records.keep(ownership.phone_ownership(records, asked))
+    states = records.keep(state.contact_states(records, owners))
+    people = records.keep(candidates.silent_people(states, owners))
+    told = blend.terms(evidence.lead_evidence(records, people, states), rules)
+    ranked = records.keep(blend.ranked(told, rules, rules.weights if weights is None else weights))
+    chosen = named(ranked, rules)
+    found = records.keep(leads(chosen, states, records.attempts, law, at))
+    _save(with_proof(states), lake, "contact_states", day)
+    _save(owners, lake, "phone_ownership", day)
+    _save_features(ranked, lake, day)
+    _save(found, lake, "leads", day)
+    return counts(states, found)
+
+
+def counts(states: DataFrame, found: DataFrame) -> dict[str, Any]:
+    """Return how many loans are in which state, how many are looked for, and how many have a lead, may be called."""
+    by_state = {row["state"]: int(row["count"]) for row in states.groupBy("state").count().collect()}
+    sums = found.groupBy("loan_id").agg(F.max(F.col("allowed").cast("int")).alias("allowed"), F.count("*").alias("n"))
+    told = sums.agg(F.count("*"), F.sum("allowed"), F.sum("n")).collect()[0]
+    return {
+        "states": dict(sorted(by_state.items())), "loans_looked_for": states.where("silent").count(),
+        "loans_with_lead": int(told[0]), "loans_allowed": int(told[1] or 0), "rows_out": int(told[2] or 0),
+    }  # fmt: skip
+
+
+def with_proof(states: DataFrame) -> DataFrame:
+    """Return the states as they are written: `numbers` with the new ones among them, and `proof` as JSON text."""
+    since = F.date_format("failing_since", "yyyy-MM-dd")
+    failed = F.concat(
+        F.col("failed_count").cast("string"), F.lit(" failed calls to own numbers, the first on "), since, F.lit(".")
+    )
+    life = F.concat(F.lit("The last sign of life is of "), F.date_format("life_at", "yyyy-MM-dd"), F.lit("."))
+    empty = F.array().cast("array<string>")
+    items = F.array_compact(
+        F.array(
+            F.when(
+                F.col("failed_count") > 0,
+                F.struct(
+                    failed.alias("text"),
+                    F.coalesce("failed_numbers", empty).alias("nodes"),
+                    empty.alias("relationships"),
+                ),
+            ),
+            F.when(
+                F.col("life_at").isNotNull(),
+                F.struct(life.alias("text"), F.array("person_id").alias("nodes"), empty.alias("relationships")),
+            ),
+        )
+    )
+    return states.withColumn("proof", F.to_json(items)).withColumn(
+        "numbers", F.array_union(F.coalesce("numbers", empty), F.coalesce("new_numbers", empty))
+    )
+
+
+def _save(rows: DataFrame, lake: Lake, table: str, day: date) -> None:
+    _write(rows, str(lake.results(table)), day)
+
+
+def _save_features(ranked: DataFrame, lake: Lake, day: date) -> None:
+    kept = ranked.select("person_id", "phone", "own", "x", "x0", "right", "reach", "probability", "harm", "score")
+    _write(kept, str(lake.features("lead_candidates")), day)
+
+
+def _write(rows: DataFrame, path: str, day: date) -> None:
+    dated = rows.withColumn("as_of_date", F.lit(day)).coalesce(4)
+    writer = dated.write.format("delta").mode("overwrite").option("replaceWhere", f"as_of_date = '{day.isoformat()}'")
+    writer.partitionBy("as_of_date").save(path)

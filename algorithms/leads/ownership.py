@@ -1,0 +1,151 @@
+"""Whose number is it still? Numbers are given up, sold on to strangers, and shared; each has its interval.
+
+The chance that a number is still its person's falls with the time since anything last confirmed it, and with every
+sign that it changed hands: a carrier's closing, a later opening, another person who states it, strangers who answer,
+a new card in another handset, silence, and a circle of callers that has nothing in common with the one before.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from algorithms.leads.records import Records
+
+YEARLY_CHANGE = 0.10  # share of people who change their number in a year; the mobile market's churn, assumed
+SILENT_DAYS = 90  # without a call; carriers let a closed number rest about as long before they give it away
+MIN_CIRCLE = 5  # partners before and after, without which two circles are not compared
+# What is left of the chance that the number is still theirs, by sign; our own choice, to be outweighed by reports.
+LEFT = {
+    "closed": 0.02, "opened_later": 0.02, "invalid": 0.05, "stated_by_other": 0.3, "stranger_answers": 0.4,
+    "new_card_and_handset": 0.5, "new_card": 0.9, "silent": 0.7, "other_circle": 0.2,
+}  # fmt: skip
+
+
+def phone_ownership(records: Records, asked: DataFrame) -> DataFrame:
+    """Return the own numbers of persons with the interval in which they held them.
+
+    Args:
+        asked: `person_id` (key).
+
+    Returns:
+        `person_id`, `phone` (together the key), `known_from` (when it was first said to be theirs), `held_from`,
+        `held_to` (null while nothing ends it), `confirmed_at` (when anything last said it was theirs), `probability`
+        that it is still theirs at the moment, and `why`: the signs against it, keys of `LEFT`.
+    """
+    own = records.own_numbers.join(asked, "person_id", "left_semi")
+    held = own.groupBy("person_id", "phone").agg(
+        F.min(F.coalesce("held_from", "at")).alias("held_from"),
+        F.min("at").alias("known_from"),
+        F.max("at").alias("stated_at"),
+        F.max(F.struct("at", "held_to"))["held_to"].alias("closed_at"),
+    )
+    held = records.keep(held.join(_reached(records, held), ["person_id", "phone"], "left"))
+    held = held.withColumn("confirmed_at", F.greatest("stated_at", "reached_at"))
+    phones = held.select("phone").distinct()
+    told = (
+        held.join(_reports(records, held), ["person_id", "phone"], "left")
+        .join(_others(records, held), ["person_id", "phone"], "left")
+        .join(_calls(records, held, phones), ["person_id", "phone"], "left")
+    )
+    now = F.lit(records.at)
+    ends = {
+        "closed": F.coalesce(F.col("closed_at") >= F.col("confirmed_at"), F.lit(False))
+        | F.coalesce("reported_closed", F.lit(False)),
+        "opened_later": F.col("opened_later_at").isNotNull(),
+    }
+    signs: dict[str, Column] = {
+        **ends,
+        "invalid": F.coalesce("invalid", F.lit(False)),
+        "stated_by_other": F.col("other_at").isNotNull(),
+        "stranger_answers": F.coalesce("strangers", F.lit(0)) >= 2,
+        "new_card_and_handset": F.coalesce(F.col("new_card") & F.col("new_handset"), F.lit(False)),
+        "new_card": F.coalesce(F.col("new_card") & ~F.coalesce("new_handset", F.lit(False)), F.lit(False)),
+        "silent": F.coalesce(F.col("talked_at") < now - F.expr(f"INTERVAL {SILENT_DAYS} DAYS"), F.lit(False)),
+        "other_circle": F.coalesce(
+            (F.col("circle_before") >= MIN_CIRCLE) & (F.col("circle_after") >= MIN_CIRCLE)
+            & (F.col("circle_both") <= 0.05 * F.least("circle_before", "circle_after")), F.lit(False),
+        ),
+    }  # fmt: skip
+    years = (F.unix_micros(now) - F.unix_micros("confirmed_at")) / (365.25 * 86_400e6)
+    chance: Column = F.exp(-YEARLY_CHANGE * F.greatest(years, F.lit(0.0)))
+    for sign, holds in signs.items():
+        chance = chance * F.when(holds, F.lit(LEFT[sign])).otherwise(F.lit(1.0))
+    ended = F.least(
+        F.when(signs["closed"], F.coalesce("closed_at", "reported_closed_at")),
+        "opened_later_at",
+    )
+    return told.select(
+        "person_id", "phone", "known_from", "held_from", ended.alias("held_to"), "confirmed_at",
+        chance.alias("probability"),
+        F.array_compact(F.array(*(F.when(holds, F.lit(sign)) for sign, holds in signs.items()))).alias("why"),
+    )  # fmt: skip
+
+
+def _reached(records: Records, held: DataFrame) -> DataFrame:
+    """What calls to a person's own numbers said: when they were last reached there, and what came after."""
+    tries = records.attempts.join(held.select("person_id", "phone", "stated_at"), ["person_id", "phone"])
+    debtor = F.col("outcome").isin("right_person", "refused")
+    reached = F.max(F.when(debtor, F.col("at")))
+    sums = tries.groupBy("person_id", "phone").agg(
+        reached.alias("reached_at"),
+        F.collect_list(F.struct("at", "outcome")).alias("tries"),
+    )
+    since = F.filter("tries", lambda t: F.col("reached_at").isNull() | (t["at"] > F.col("reached_at")))
+    last = F.element_at(F.sort_array(since), -1)["outcome"]
+    return sums.select(
+        "person_id", "phone", "reached_at",
+        F.size(F.filter(since, lambda t: t["outcome"] == "third_person")).alias("strangers"),
+        (F.size(since) > 0) & (last == "invalid_number"),
+    ).toDF("person_id", "phone", "reached_at", "strangers", "invalid")  # fmt: skip
+
+
+def _reports(records: Records, held: DataFrame) -> DataFrame:
+    """What carriers reported of a number after it was last confirmed: closed, opened anew, another card or handset."""
+    reports = records.raw("phones").join(
+        held.select("person_id", "phone", "confirmed_at", F.col("held_from").alias("theirs_from")), "phone"
+    )
+    later = F.col("observed_at") > F.col("confirmed_at")
+    newest_before = F.max(F.when(~later, F.struct("observed_at", "iccid", "imei")))
+    newest_after = F.max(F.when(later, F.struct("observed_at", "iccid", "imei")))
+    sums = reports.groupBy("person_id", "phone").agg(
+        F.min(F.when(F.col("opened_at") > F.col("confirmed_at"), F.col("opened_at"))).alias("opened_later_at"),
+        F.max(F.when(F.col("closed_at") >= F.col("confirmed_at"), F.col("closed_at"))).alias("reported_closed_at"),
+        newest_before.alias("before"),
+        newest_after.alias("after"),
+    )
+    return sums.select(
+        "person_id", "phone", "opened_later_at", "reported_closed_at",
+        F.col("reported_closed_at").isNotNull().alias("reported_closed"),
+        (F.col("after.iccid") != F.col("before.iccid")).alias("new_card"),
+        (F.col("after.imei") != F.col("before.imei")).alias("new_handset"),
+    )  # fmt: skip
+
+
+def _others(records: Records, held: DataFrame) -> DataFrame:
+    """When another person stated the number after it was last confirmed: `other_at`."""
+    mine = held.select("person_id", "phone", "confirmed_at")
+    theirs = records.own_numbers.select(F.col("person_id").alias("other_person"), "phone", "at")
+    pairs = mine.join(theirs, "phone").where("other_person <> person_id AND at > confirmed_at")
+    return pairs.groupBy("person_id", "phone").agg(F.min("at").alias("other_at"))
+
+
+def _calls(records: Records, held: DataFrame, phones: DataFrame) -> DataFrame:
+    """When the number last talked, and how far its circle after the last confirmation is that of before."""
+    talks = records.talks(phones).where("seconds > 0")
+    per_partner = (
+        held.select("person_id", "phone", "confirmed_at")
+        .join(talks, "phone")
+        .groupBy("person_id", "phone", "other")
+        .agg(
+            F.max("at").alias("talked_at"),
+            F.max((F.col("at") <= F.col("confirmed_at")).cast("int")).alias("before"),
+            F.max((F.col("at") > F.col("confirmed_at")).cast("int")).alias("after"),
+        )
+    )
+    return per_partner.groupBy("person_id", "phone").agg(
+        F.max("talked_at").alias("talked_at"),
+        F.sum("before").alias("circle_before"),
+        F.sum("after").alias("circle_after"),
+        F.sum(F.col("before") * F.col("after")).alias("circle_both"),
+    )
