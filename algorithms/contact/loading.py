@@ -158,10 +158,15 @@ def _items(connection: Connection, night: Night, same_night: bool) -> int:
 
 
 def _borrowers(connection: Connection, night: Night, now: datetime) -> int:
-    """Note who was reached, and whose loans came to have leads, anew only after another loss; count the held out."""
+    """Note who was reached, and which lost loans came to have leads, anew only after another loss.
+
+    Return how many lost loans with leads are held out.
+    """
+    lost = {row["loan_id"]: row["lost_since"] or _EARLIEST for row in night.states if row["state"] == "lost"}
     offered: dict[str, dict[str, Any]] = {}
     for row in night.leads:
-        offered.setdefault(row["loan_id"], row)
+        if row["loan_id"] in lost:
+            offered.setdefault(row["loan_id"], row)
     waiting = connection.execute(select(BORROWERS).where(BORROWERS.c.reached_at.is_(None))).mappings().all()
     right = select(ATTEMPTS.c.applicant_id, ATTEMPTS.c.at).where(ATTEMPTS.c.outcome == Outcome.RIGHT_PERSON)
     spoken: dict[str, list[datetime]] = {}
@@ -180,11 +185,10 @@ def _borrowers(connection: Connection, night: Night, now: datetime) -> int:
     last: dict[str, datetime] = {}  # until when nobody enters anew: reached since, or never yet
     for seen in connection.execute(select(BORROWERS.c.loan_id, BORROWERS.c.reached_at)):
         last[seen.loan_id] = max(last.get(seen.loan_id, _EARLIEST), seen.reached_at or _LATEST)
-    lost = {row["loan_id"]: row["lost_since"] or _EARLIEST for row in night.states}
     fresh = [
         {"loan_id": loan, "entered_at": now, "applicant_id": row["applicant_id"], "holdout": bool(row["holdout"]),
          "reached_at": None}
-        for loan, row in offered.items() if loan not in last or lost.get(loan, _EARLIEST) > last[loan]
+        for loan, row in offered.items() if loan not in last or lost[loan] > last[loan]
     ]  # fmt: skip
     if fresh:
         connection.execute(insert(BORROWERS), fresh)

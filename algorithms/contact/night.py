@@ -46,9 +46,10 @@ class Night:
 
 
 def read_night(lake: Lake) -> Night:
-    """Return the newest night that has leads, with all attempts the lender has delivered for these debtors.
+    """Return the newest night for which there are states, with all attempts the lender has delivered for its debtors.
 
-    Refusals come along whomever they concern: a number that refused is called about nobody.
+    It may be a night without a lead. Refusals come along whomever they concern: a number that refused is called about
+    nobody.
 
     Raises:
         NightError: the lake has no leads or states, or a table lacks a column.
@@ -56,13 +57,8 @@ def read_night(lake: Lake) -> Night:
     import polars as pl
     import pyarrow.dataset as ds
 
-    leads = _table(lake, "leads", (*_LEAD, "as_of_date"))
-    newest = leads["as_of_date"].max()
-    if newest is None:
-        raise NightError("The table of leads is empty: no borrower was found lost. There is nothing to load.")
-    day = newest if isinstance(newest, date) else date.fromisoformat(str(newest))
-    states = _table(lake, "contact_states", (*_STATE, "as_of_date")).filter(pl.col("as_of_date") == day)
-    tonight = leads.filter(pl.col("as_of_date") == day)
+    day = _newest_day(lake)
+    states, tonight = _table(lake, "contact_states", _STATE, day), _table(lake, "leads", _LEAD, day)
     persons = pl.concat([tonight["person_id"], states["person_id"]]).unique()
     people = _people(lake, persons, pl.concat([tonight, states], how="diagonal_relaxed"))
     concerned = ds.field("applicant_id").isin(people["applicant_id"].to_list())
@@ -77,21 +73,39 @@ def read_night(lake: Lake) -> Night:
     )
 
 
-def _table(lake: Lake, name: str, columns: Sequence[str]) -> pl.DataFrame:
+def _newest_day(lake: Lake) -> date:
+    import pyarrow.compute as pc
+
+    days = _delta(lake, "contact_states", ("as_of_date",)).to_table(columns=["as_of_date"])["as_of_date"]
+    newest = pc.max(days).as_py()
+    if newest is None:
+        raise NightError("The table of contact states is empty: no borrower was looked at. There is nothing to load.")
+    assert isinstance(newest, date)
+    return newest
+
+
+def _table(lake: Lake, name: str, columns: Sequence[str], day: date) -> pl.DataFrame:
+    import polars as pl
+    import pyarrow.dataset as ds
+
+    rows = _delta(lake, name, (*columns, "as_of_date"))
+    found = rows.to_table(columns=list(columns), filter=ds.field("as_of_date") == day)
+    return _in_utc(pl.DataFrame(pl.from_arrow(found)))
+
+
+def _delta(lake: Lake, name: str, columns: Sequence[str]) -> Any:
     from deltalake import DeltaTable
 
     path = lake.results(name)
     if not has_table(path):
         raise NightError(f"The lake at {lake.root} has no table {name} yet. Run a night that looks for leads first.")
-    import polars as pl
-
-    frame = pl.DataFrame(pl.from_arrow(DeltaTable(path).to_pyarrow_table()))
-    if missing := [name for name in columns if name not in frame.columns]:
+    rows = DeltaTable(path).to_pyarrow_dataset()
+    if missing := [name for name in columns if name not in rows.schema.names]:
         raise NightError(
             f"{name} was needed with {', '.join(columns)}; it lacks {', '.join(missing)}. It was made by another "
             "version: run the night again."
         )
-    return _in_utc(frame.select(columns))
+    return rows
 
 
 def _visible(lake: Lake, source: str, columns: Sequence[str], wanted: Any) -> pl.DataFrame:

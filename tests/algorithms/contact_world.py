@@ -135,15 +135,19 @@ class World:
         for days in (5, 4, 3):
             self.tried(who, "no_answer", days * DAY)
 
-    def written(self) -> World:
-        """Put all rows into the lake."""
+    def written(self, *, beside: bool = False) -> World:
+        """Put all rows into the lake, in place of what is there; `beside`: leads and states of an earlier night stay."""
         for path, rows, schema in (
             (self.lake.results("leads"), self.leads, _LEADS),
             (self.lake.results("contact_states"), self.states, _STATES),
             (self.lake.raw("contact_attempts"), self.attempts, _ATTEMPTS),
             (self.lake.graph("applicant_person"), self.people, _PEOPLE),
         ):
-            write_deltalake(path, pa.Table.from_pylist(rows, schema=schema), mode="overwrite")
+            write_deltalake(
+                path,
+                pa.Table.from_pylist(rows, schema=schema),
+                mode="append" if beside and "results" in path.parts else "overwrite",
+            )
         sealed = [seal(self.keys, token, plain) for token, plain in self.plain.items()]
         table = pa.table({"token": pa.array(list(self.plain)), "sealed": pa.array(sealed, pa.binary())})
         write_deltalake(self.lake.vault, table, mode="overwrite")

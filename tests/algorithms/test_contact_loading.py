@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
 from sqlalchemy import select
 
 import algorithms.contact.loading as loading
@@ -186,11 +185,28 @@ def test_no_plain_value_and_no_collector_s_name_is_in_the_store(world: World, st
     assert queue.staff("Zhang San") in told
 
 
-def test_a_lake_without_leads_says_what_to_do(world: World) -> None:
+def test_a_night_without_a_lead_empties_the_queue(world: World, store: Store) -> None:
+    world.loaded(store)
+    later(world)
+    world.leads = []
+    world.written()
+    assert read_night(world.lake).as_of_date == NIGHT + DAY
+    assert load(store, read_night(world.lake), NOON + DAY).leads == 0
+    assert world.queue(store).next("zhang", NOON + DAY) is None
+
+
+def test_only_the_newest_night_of_the_lake_is_read(world: World) -> None:
+    world.written()
+    later(world)
+    world.written(beside=True)
+    night = read_night(world.lake)
+    assert (night.as_of_date, len(night.leads), len(night.states)) == (NIGHT + DAY, 2, 1)
+
+
+def test_a_lake_without_states_says_what_to_do(world: World) -> None:
     with pytest.raises(NightError, match="Run a night that looks for leads"):
         read_night(world.lake)
-    world.leads = []
+    world.leads, world.states = [], []
     world.written()
     with pytest.raises(NightError, match="nothing to load"):
         read_night(world.lake)
-    DeltaTable(world.lake.results("leads"))  # it is there, and empty
