@@ -44,7 +44,7 @@ def _digest(lake: Lake, day: date, rules: list[Path], more: Sequence[Path] = (),
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def _unless_same(
+def unless_same(
     stage: str,
     night: Night,
     ledger: Ledger,
@@ -74,7 +74,7 @@ def hubs(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
         kinds = write_hubs(spark(), night.lake, night.day, night.at)
         return {"rows_out": sum(kinds.values()), "kinds": kinds}
 
-    return _unless_same("hubs", night, ledger, work)
+    return unless_same("hubs", night, ledger, work)
 
 
 def rings(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def rings(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
         shutil.rmtree(snapshot)
         return told
 
-    return _unless_same("rings", night, ledger, work)
+    return unless_same("rings", night, ledger, work)
 
 
 def features(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def features(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
         written = build(spark(), night.lake, *days)
         return {"rows_out": written["application_graph"], "days": [day.isoformat() for day in days]}
 
-    return _unless_same("features", night, ledger, work)
+    return unless_same("features", night, ledger, work)
 
 
 def applied_days(lake: Lake, after: date | None, until: date) -> tuple[date, date] | None:
@@ -138,7 +138,7 @@ def drifted(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         return report(drift(spark(), night.lake, night.day, night.at))
 
-    return _unless_same("drift", night, ledger, work)
+    return unless_same("drift", night, ledger, work)
 
 
 def scores(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def scores(spark: Spark, night: Night, ledger: Ledger) -> dict[str, Any]:
             return scoring.score_and_watch(spark(), night.lake, night.models, version, night.day, night.at)
 
         read = [night.lake.raw(source) for source in _OUTCOMES] + [night.lake.features("application_graph")]
-        return _unless_same("scores", night, ledger, work, read, f"{version} {ledger_head}")
+        return unless_same("scores", night, ledger, work, read, f"{version} {ledger_head}")
     except Exception as error:
         text = sentence(error)
         if text is None:

@@ -1,6 +1,6 @@
 """The night in one Spark session, each stage recorded, resumed and repeated safely.
 
-ingest → graph → hubs → rings → features → drift → scores → load → report.
+ingest → graph → hubs → rings → features → drift → scores → leads → load → report.
 
 A stage begins by writing down the version of every Delta table it may change. If it is cut off, the next run puts
 the tables back to those versions and does the stage anew, so that a night ends whole however often it was killed.
@@ -32,7 +32,7 @@ from graph.server import LocalServer, connect
 from ingest import graph_tables
 from ingest.run import ingest
 from ingest.sources import SOURCES
-from jobs import conclusions
+from jobs import conclusions, contacts
 from jobs.choices import LoadHow
 from jobs.ledger import Ledger
 from jobs.night import Night
@@ -175,7 +175,7 @@ REPORT = pa.schema(
 STAGES: tuple[tuple[str, Stage], ...] = (
     ("ingest", _ingest), ("graph", _graph), ("hubs", conclusions.hubs), ("rings", conclusions.rings),
     ("features", conclusions.features), ("drift", conclusions.drifted), ("scores", conclusions.scores),
-    ("load", _load), ("report", _report),
+    ("leads", contacts.leads), ("load", _load), ("report", _report),
 )  # fmt: skip
 
 
@@ -187,6 +187,7 @@ SAID = {
     "features": "what was known around each new application",
     "drift": "the night is compared with those before it",
     "scores": "the champion scores new applications and is watched",
+    "leads": "numbers that may reach borrowers who fell silent",
     "load": "Neo4j gets the graph",
     "report": "the night is written down",
 }

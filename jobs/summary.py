@@ -34,6 +34,12 @@ def _remark(stage: str, counts: Mapping[str, Any]) -> str:
         return ", ".join(f"{count:,} {status}" for status, count in counts.get("status", {}).items())
     if stage == "scores" and "how" in counts:
         return ": ".join([counts["how"], *counts.get("sentences", ())])
+    if stage == "leads" and "loans_looked_for" in counts:
+        alarm = "".join(f"; {text}" for text in counts.get("sentences", ()))
+        return (
+            f"{counts['loans_looked_for']:,} borrowers looked for, {counts['loans_with_lead']:,} with a lead, "
+            f"{counts['loans_allowed']:,} may be called{alarm}"
+        )
     if stage in ("drift", "scores"):
         return str(counts.get("status", ""))
     if stage == "load":

@@ -6,6 +6,8 @@ ranker abstain. Terms, reach and harm are data: `algorithms/rules/leads.yml`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,12 @@ class LeadRules(_Strict):
     def names(self) -> tuple[str, ...]:
         """Names of all terms, in the order of the columns of `terms`."""
         return tuple(term.name for term in (*self.nobody, *self.own, *self.others))
+
+    @property
+    def digest(self) -> str:
+        """Digest of the terms' names and values: rows of other terms teach nothing about these weights."""
+        told = [(term.name, term.value) for term in (*self.nobody, *self.own, *self.others)]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     @property
     def weights(self) -> NDArray[np.float64]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from algorithms.leads import blend, candidates, evidence, ownership, state
 from algorithms.leads.leads import Law, leads, named
+from algorithms.leads.learning import learned
 from algorithms.leads.records import Records
 from graph.lake import Lake
+
+_CANDIDATE = ("person_id", "phone", "own", "terms", "x", "x0", "right", "reach", "probability", "harm", "score")
 
 
 def find_leads(
@@ -22,7 +24,7 @@ def find_leads(
     day: date,
     at: datetime,
     law: Law,
-    weights: NDArray[np.float64] | None = None,
+    made_here: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Find the leads of all borrowers who fell silent, as of `at`, and return counts.
 
@@ -32,26 +34,28 @@ def find_leads(
     with `as_of_date`.
 
     Args:
-        weights: of the rules' terms, in their order; None: as written in the rules.
+        made_here: calls of the work queue, from which the weights are learned beside those that the lender delivered.
 
     Raises:
         algorithms.leads.blend.LeadRulesError: the rules cannot be used.
     """
     rules = blend.read_rules()
     records = Records(spark, lake, at)
+    weights = learned(records, rules, made_here)
     asked = records.keep(state.asked_persons(records))
     owners = records.keep(ownership.phone_ownership(records, asked))
     states = records.keep(state.contact_states(records, owners))
     people = records.keep(candidates.silent_people(states, owners))
     told = blend.terms(evidence.lead_evidence(records, people, states), rules)
-    ranked = records.keep(blend.ranked(told, rules, rules.weights if weights is None else weights))
+    ranked = records.keep(blend.ranked(told, rules, weights.weights))
     chosen = named(ranked, rules)
     found = records.keep(leads(chosen, states, records.attempts, law, at))
     _save(with_proof(states), lake, "contact_states", day)
     _save(owners, lake, "phone_ownership", day)
-    _save_features(ranked, lake, day)
+    told = ranked.withColumn("terms", F.lit(rules.digest)).select(*_CANDIDATE)
+    _write(told, str(lake.features("lead_candidates")), day)
     _save(found, lake, "leads", day)
-    return counts(states, found)
+    return counts(states, found) | {"learned_from": weights.borrowers}
 
 
 def counts(states: DataFrame, found: DataFrame) -> dict[str, Any]:
@@ -96,11 +100,6 @@ def with_proof(states: DataFrame) -> DataFrame:
 
 def _save(rows: DataFrame, lake: Lake, table: str, day: date) -> None:
     _write(rows, str(lake.results(table)), day)
-
-
-def _save_features(ranked: DataFrame, lake: Lake, day: date) -> None:
-    kept = ranked.select("person_id", "phone", "own", "x", "x0", "right", "reach", "probability", "harm", "score")
-    _write(kept, str(lake.features("lead_candidates")), day)
 
 
 def _write(rows: DataFrame, path: str, day: date) -> None:

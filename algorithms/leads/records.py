@@ -33,6 +33,7 @@ class Records:
 
     def __init__(self, spark: SparkSession, lake: Lake, at: datetime):
         self.spark, self.lake, self.at = spark, lake, as_of.utc(at)
+        self._read: dict[str, DataFrame] = {}  # to ask a table's log for its files takes longer than small tables do
 
     def keep(self, rows: DataFrame) -> DataFrame:
         """Return `rows`, computed once, here and now, cut off from how they were made: several steps read them."""
@@ -48,19 +49,25 @@ class Records:
 
     def raw(self, source: str) -> DataFrame:
         """Return the rows of a landing source, with `person_id` where they name an applicant."""
+        if source in self._read:
+            return self._read[source]
         event_at, columns = _RAW[source]
         rows = as_of.raw(self.spark, self.lake, source, event_at, self.at)
         names = [column.split()[0] for column in columns.split(", ")]
         rows = self.spark.createDataFrame([], columns) if rows is None else rows.select(*names)
-        return rows.join(self.persons, "applicant_id") if "applicant_id" in names else rows
+        self._read[source] = rows.join(self.persons, "applicant_id") if "applicant_id" in names else rows
+        return self._read[source]
 
     def events(self, table: str) -> DataFrame:
         """Return the dated rows behind an edge table."""
-        edge = EDGE_BY_TABLE[table]
-        if not as_of.exists(self.lake, f"{table}_events"):
-            return self.spark.createDataFrame([], edge_events_struct(edge))
-        at = F.coalesce("at", F.col("delivered_on").cast("timestamp"))
-        return as_of.events(self.spark, self.lake, edge, self.at).withColumn("at", at)
+        if table not in self._read:
+            edge = EDGE_BY_TABLE[table]
+            at = F.coalesce("at", F.col("delivered_on").cast("timestamp"))
+            if not as_of.exists(self.lake, f"{table}_events"):
+                self._read[table] = self.spark.createDataFrame([], edge_events_struct(edge))
+            else:
+                self._read[table] = as_of.events(self.spark, self.lake, edge, self.at).withColumn("at", at)
+        return self._read[table]
 
     @cached_property
     def attempts(self) -> DataFrame:
