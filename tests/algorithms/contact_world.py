@@ -136,7 +136,7 @@ class World:
             self.tried(who, "no_answer", days * DAY)
 
     def written(self, *, beside: bool = False) -> World:
-        """Put all rows into the lake, in place of what is there; `beside`: leads and states of an earlier night stay."""
+        """Put all rows into the lake, in place of what is there; `beside`: leads and states of before stay."""
         for path, rows, schema in (
             (self.lake.results("leads"), self.leads, _LEADS),
             (self.lake.results("contact_states"), self.states, _STATES),

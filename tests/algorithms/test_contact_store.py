@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from algorithms.contact.policy import PolicyError
@@ -37,6 +39,18 @@ def test_even_a_mistake_in_our_code_cannot_open_two_calls_about_a_debtor_to_a_nu
             connection.execute(insert(ATTEMPTS).values(call | second))
         with store.writing() as connection:
             connection.execute(insert(ATTEMPTS).values(call | second | {"attempt_id": same, "outcome": "no_answer"}))
+
+
+def test_many_may_be_the_first_to_use_a_store(store_url: str) -> None:
+    ready = Barrier(8)
+
+    def first(_: int) -> list[str]:
+        ready.wait()
+        with Store(store_url).writing() as connection:
+            return list(connection.execute(select(META.c.value)).scalars())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(first, range(8))) == [["1"]] * 8
 
 
 def test_a_time_without_a_zone_is_refused(store: Store) -> None:
