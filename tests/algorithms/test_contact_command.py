@@ -52,7 +52,8 @@ def refuses(*words: str) -> str:
     return " ".join(done.output.split())
 
 
-def test_a_collector_s_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_s_day(world: World, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDIT_GRAPH_STORE", store_url)
     assert "2 leads to call; 1 borrowers are held out" in says("load")
     assert "nothing changed" in says("load")
     offered = says("next", "--user", "zhang")
