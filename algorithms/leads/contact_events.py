@@ -54,11 +54,11 @@ class ContactEvents:
     @property
     def dated(self) -> NDArray[np.bool_]:
         """Which events have a time, bool (E,)."""
-        return self.at != UNDATED
+        return np.asarray(self.at != UNDATED)
 
     def of_kind(self, kind: Kind) -> NDArray[np.bool_]:
         """Return which events are of a kind, bool (E,)."""
-        return self.kind == KINDS.index(kind)
+        return np.asarray(self.kind == KINDS.index(kind))
 
     def where(self, mask: NDArray[np.bool_]) -> ContactEvents:
         """Return the events chosen by a mask (E,), with only the nodes they name, numbered anew.

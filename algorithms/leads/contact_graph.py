@@ -51,7 +51,7 @@ class ContactGraph:
     @cached_property
     def strength(self) -> Floats:
         """The sum of the weights at each node, float64 (N,)."""
-        return np.bincount(self.rows, self.weight, minlength=self.n)
+        return np.bincount(self.rows, self.weight, minlength=self.n).astype(np.float64)
 
     @cached_property
     def reverse(self) -> Ints:

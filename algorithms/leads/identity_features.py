@@ -17,6 +17,7 @@ from algorithms.leads.contact_events import ContactEvents
 from algorithms.leads.contact_graph import Floats, Ints
 
 HOURS = 24
+ALL_PAIRS = 1_000_000  # beyond so many, only those are compared that share something
 NAMES = (
     "fingerprint", "fingerprint_known", "rare_neighbors", "rare_known", "listed", "best_neighbor", "strangers",
     "hours", "rate", "calls", "outgoing", "spoken", "degree", "gap",
@@ -88,7 +89,9 @@ class Pairs:
 
 
 def alike(before: Side, after: Side, same: Any, rows: Ints, columns: Ints, most: int) -> Pairs:
-    """Return for each number of `rows` before the cutoff up to `most` of `columns` after it that share most with it.
+    """Return for each number of `rows` before the cutoff those of `columns` after it that share most with it.
+
+    All where there are few enough in all (`ALL_PAIRS`), else up to `most` each.
 
     Source of the fingerprints: Cortes, Pregibon and Volinsky 2001, "Communities of Interest"; of rarity: Adamic and
     Adar 2003; of reading one side through known identities: Narayanan and Shmatikov 2009, "De-anonymizing Social
@@ -111,15 +114,18 @@ def alike(before: Side, after: Side, same: Any, rows: Ints, columns: Ints, most:
     known_one = np.asarray(share_one.power(2) @ told_one).ravel()
     known_two = np.asarray(share_two.power(2) @ told_two).ravel()
     circle_one, circle_two = there_one @ (rare_one * told_one), there_two @ (rare_two * told_two)
-    together = (fingerprint + 0.25 * shared + 0.05 * listed).tocsr()
-    r, c = _most(together, most)
-    f, s = _at(fingerprint, r, c), _at(shared, r, c)
+    if len(rows) * len(columns) <= ALL_PAIRS:
+        r, c = np.divmod(np.arange(len(rows) * len(columns)), max(len(columns), 1))
+        f, s, heard = (m.toarray().ravel() for m in (fingerprint, shared, listed))
+    else:
+        r, c = _most((fingerprint + 0.25 * shared + 0.05 * listed).tocsr(), most)
+        f, s, heard = (_at(m, r, c) for m in (fingerprint, shared, listed))
     u, v = rows[r], columns[c]
     p, q = before.habits[u], after.habits[v]
     comparable = np.sqrt(known_one[r] * known_two[c])
     told = [
         f, f / np.maximum(comparable, 0.05), np.log1p(s), s / np.sqrt(np.maximum(circle_one[r] * circle_two[c], 0.05)),
-        np.log1p(_at(listed, r, c)), np.sqrt(f * s),
+        np.log1p(heard), np.sqrt(f * s),
         -np.abs((1 - known_one[r]) - (1 - known_two[c])),
         (before.hours[u] * after.hours[v]).sum(axis=1), *(-np.abs(p - q).T[:5]), -(p[:, 5] + q[:, 5]),
     ]  # fmt: skip

@@ -23,9 +23,10 @@ from algorithms.leads.contact_graph import Floats, Ints
 from algorithms.leads.identity_features import NAMES, Pairs, Side, alike, side
 
 ROUNDS = 8
-SURE = 0.1  # a match less sure than this tells nothing to the next round
+HIDDEN = (0.0, 0.5, 0.8)  # shares of known identities held back, to learn from circles that are half known
+SURE = 0.02  # a match less sure than this tells nothing to the next round
 _MOST = 60  # candidates of a number
-_LEARNED_FROM = 600  # numbers active on both sides, to learn from what one person looks like before and after
+_LEARNED_FROM = 300  # numbers active on both sides, to learn from what one person looks like before and after
 _FEWEST = 40
 # Where too few numbers are active on both sides to learn from: by hand, in the order of NAMES, then the constant.
 _BY_HAND = np.array([4.0, 2.0, 3.0, 2.0, 1.0, 1.0, 1.0, 3.0, 0.3, 0.5, 0.5, 0.1, 0.5, 0.2])
@@ -95,7 +96,8 @@ def reidentify(events: ContactEvents, cutoff: float, *, top: int = 5, rounds: in
     same, done = itself, 0
     found = Pairs(old[:0], new[:0], np.empty((0, len(NAMES))))
     score: Floats = np.empty(0)
-    for done in range(1, rounds + 1):
+    while done < rounds:
+        done += 1
         found = alike(before, after, same, old, new, _MOST)
         fresh = assigned(found.before, found.after, np.exp(np.clip(found.alike @ weights + constant, -30, 12)))
         sure = fresh >= SURE
@@ -125,13 +127,18 @@ def _learned(before: Side, after: Side, same: Any, both: Ints) -> tuple[Floats, 
     """
     if len(both) < _FEWEST:
         return _BY_HAND, _CONSTANT
-    drawn = both[np.linspace(0, len(both) - 1, min(len(both), _LEARNED_FROM)).astype(np.int64)]
-    pairs = alike(before, after, same, drawn, drawn, _MOST)
-    one = pairs.before == pairs.after
+    drawn = both[np.unique(np.linspace(0, len(both) - 1, min(len(both), _LEARNED_FROM)).astype(np.int64))]
+    parts = []
+    rng = np.random.default_rng(0)
+    for hidden in HIDDEN:
+        shown = sparse.diags((rng.random(same.shape[0]) >= hidden).astype(float)) @ same
+        parts.append(alike(before, after, shown.tocsr(), drawn, drawn, _MOST))
+    x = np.concatenate([p.alike for p in parts])
+    one = np.concatenate([p.before == p.after for p in parts])
     if one.sum() < _FEWEST:
         return _BY_HAND, _CONSTANT
-    spread = np.maximum(pairs.alike.std(axis=0), 1e-3)
-    fit = LogisticRegression(C=1.0, max_iter=1000).fit(pairs.alike / spread, one)
+    spread = np.maximum(x.std(axis=0), 1e-3)
+    fit = LogisticRegression(C=1.0, max_iter=1000).fit(x / spread, one)
     return np.asarray(fit.coef_[0] / spread), float(fit.intercept_[0])
 
 
@@ -166,5 +173,6 @@ def run(file: Path, cutoff: float, top: int, out: Path | None, console: Console)
     best = table.filter(pl.col("rank") == 1)
     console.print(
         f"{found.silent:,} numbers fell silent; {best.height:,} have candidates, "
-        f"{best.filter(pl.col('score') >= 0.5).height:,} of them a likely one (0.5 or more), after {found.rounds} rounds: {out}"
+        f"{best.filter(pl.col('score') >= 0.5).height:,} of them a likely one (0.5 or more), after {found.rounds} "
+        f"rounds: {out}"
     )

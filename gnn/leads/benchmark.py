@@ -68,7 +68,8 @@ def race(events: ContactEvents, cutoff: float, target: Kind | None = None, seed:
         raise ContactEventsError("Nothing is known before the cutoff; choose a later one.")
     if not len(asked.sources):
         raise ContactEventsError(
-            f"Nobody has a first {target} with anyone at or after the cutoff; choose an earlier cutoff or another --target."
+            f"Nobody has a first {target} with anyone at or after the cutoff; choose an earlier cutoff, or another "
+            "--target."
         )
     rows, seconds = _heuristics(asked)
     begun = time.perf_counter()
@@ -83,7 +84,8 @@ def race(events: ContactEvents, cutoff: float, target: Kind | None = None, seed:
     }  # fmt: skip
     seen = asked.seen
     told["seen_sources"] = {
-        "sources": int(seen.sum()), "rankers": {n: figures(r[seen]).told() for n, r in rows.items()} if seen.any() else {},
+        "sources": int(seen.sum()),
+        "rankers": {n: figures(r[seen]).told() for n, r in rows.items()} if seen.any() else {},
     }  # fmt: skip
     return told
 

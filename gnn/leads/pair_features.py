@@ -33,12 +33,14 @@ class Pairs:
     """Pairs of sources and candidates, those of one source together.
 
     Attributes:
+        known: what was known when they were asked about.
         source: int64 (P,); so is `candidate`.
         gained: bool (P,), whether they came to be in touch in the window; all False where nobody knows yet.
         starts: int64 (S + 1,), where each source's pairs begin; the last is P.
         columns: features by name, each float32 (P,).
     """
 
+    known: Known
     source: Ints
     candidate: Ints
     gained: NDArray[np.bool_]
@@ -48,7 +50,7 @@ class Pairs:
     def matrix(self, names: list[str]) -> NDArray[np.float32]:
         """Return the features (P, columns) in the order of `names`; 0 where there is none of a name."""
         none = np.zeros(len(self.source), np.float32)
-        return np.stack([self.columns.get(name, none) for name in names], axis=1)
+        return np.stack([self.columns.get(name, none) for name in names], axis=1) if names else none[:, None][:, :0]
 
 
 def pairs_of(
@@ -95,7 +97,7 @@ def pairs_of(
         labels.append(label)
         said.append(columns)
     if not kept:
-        return Pairs(_NO_NODES, _NO_NODES, np.empty(0, np.bool_), np.zeros(1, np.int64), {})
+        return Pairs(known, _NO_NODES, _NO_NODES, np.empty(0, np.bool_), np.zeros(1, np.int64), {})
     source = np.repeat(np.array(owners, np.int64), [len(c) for c in kept])
     candidate = np.concatenate(kept)
     told = {name: np.concatenate([columns[name] for columns in said]) for name in said[0]}
@@ -107,7 +109,7 @@ def pairs_of(
         told[f"candidate_{name}"] = values[candidate]
     starts = np.concatenate([[0], np.cumsum([len(c) for c in kept])]).astype(np.int64)
     columns32 = {name: values.astype(np.float32) for name, values in told.items()}
-    return Pairs(source, candidate, np.concatenate(labels), starts, columns32)
+    return Pairs(known, source, candidate, np.concatenate(labels), starts, columns32)
 
 
 def _of_source(known: Known, source: int, most: int) -> tuple[Ints, dict[str, Floats]]:
@@ -143,8 +145,8 @@ def node_columns(known: Known) -> dict[str, Floats]:
     mask = of.of_kind(known.target)
     for name, share in (("target_lately", 4.0), ("target_just_now", 16.0)):
         weight = np.where(of.dated, np.exp2(-(known.at - of.at) * share / known.half_life_s), 0)[mask]
-        told[f"{name}_out"] = np.bincount(of.src[mask], weight, minlength=n)
-        told[f"{name}_in"] = np.bincount(of.dst[mask], weight, minlength=n)
+        told[f"{name}_out"] = np.bincount(of.src[mask], weight, minlength=n).astype(np.float64)
+        told[f"{name}_in"] = np.bincount(of.dst[mask], weight, minlength=n).astype(np.float64)
     told["target_last"] = np.full(n, _NEVER)
     dated = mask & of.dated
     final = np.zeros(n)
@@ -158,7 +160,8 @@ def node_columns(known: Known) -> dict[str, Floats]:
     for name, share in (("gained", 1.0), ("gained_lately", 4.0)):
         at = of.at[mask][met]
         weight = np.where(at > 0, np.exp2(-(known.at - at) * share / known.half_life_s), 0)
-        told[name] = np.bincount(low[met], weight, minlength=n) + np.bincount(high[met], weight, minlength=n)
+        ends_met = np.concatenate([low[met], high[met]])
+        told[name] = np.bincount(ends_met, np.tile(weight, 2), minlength=n).astype(np.float64)
     return told
 
 
