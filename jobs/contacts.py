@@ -56,7 +56,7 @@ def leads(spark: Callable[[], SparkSession], night: Night, ledger: Ledger) -> di
     if night.graph_only:
         return {"how": "left out"}
     settings = QueueSettings()
-    url, policies = settings.url(night.keys), settings.in_force()
+    url, policies = settings.url(night.lake.root), settings.in_force()
     here = _known(url, night.at)
 
     def work() -> dict[str, Any]:

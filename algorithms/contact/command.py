@@ -86,7 +86,7 @@ def _desk(lake: Path | None = None) -> Iterator[_Desk]:
         keys = Keys.read(platform.keys)
         audit = AuditLog(f"sqlite:///{platform.keys.absolute().parent / 'audit.db'}")
         where = Lake(lake or platform.lake)
-        store = Store(settings.url(platform.keys))
+        store = Store(settings.url(where.root))
         terms = Terms(settings.in_force(), settings.zone)
         yield _Desk(store, terms, keys, audit, where, Queue(store, terms, keys, Vault(where.vault, keys, audit)))
 

@@ -21,17 +21,12 @@ class QueueSettings(BaseSettings):
     policies: str = "cn"
     zone: str = "Asia/Shanghai"
 
-    def url(self, keys: Path, lake: Path | None = None) -> str:
-        """Return the URL of the store: the one set, or that of a SQLite file beside the keys, or of its own for a lake.
-
-        Where several lakes share their keys each needs a store of its own: its file then lies beside the lake's folder.
-        """
+    def url(self, lake: Path) -> str:
+        """Return the URL of the store: the one set, or that of a SQLite file beside the lake's folder."""
         if self.store is not None and self.store.get_secret_value().strip():
             return self.store.get_secret_value().strip()
-        if lake is not None:
-            folder = lake.absolute()
-            return f"sqlite:///{folder.with_name(f'{folder.name}.leads.db')}"
-        return f"sqlite:///{keys.absolute().parent / 'leads.db'}"
+        folder = lake.absolute()
+        return f"sqlite:///{folder.with_name(f'{folder.name}.leads.db')}"
 
     def in_force(self) -> tuple[Policy, ...]:
         """Return the policies; all of them must allow a call.

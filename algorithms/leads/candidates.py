@@ -19,7 +19,7 @@ HALF_LIFE_DAYS = 180.0  # of what a call says about a circle; logs may end month
 SIGNATURE = 20  # strongest partners that make a calling fingerprint (Cortes, Pregibon and Volinsky 2001)
 LITTLE_SAID = 5.0  # about three calls of two minutes: of less, shares mean little
 PARTNER_NUMBERS = 200  # numbers looked at around one partner
-MOST_CALLED = 12  # numbers of the circle that are candidates without being named
+MOST_CALLED = 12  # numbers of the circle that are candidates without being named, if they answered more than once
 NAMED = 40  # named contacts that are candidates
 
 Road = DataFrame  # `person_id`, `phone`, `via` array, and columns of its own; together with `person_id` a key
@@ -229,7 +229,7 @@ def contacts(records: Records, people: DataFrame, partners: DataFrame) -> Road:
                              "last_at", "working", "called_by", "called_to", "share", "place")  # fmt: skip
     both = book.join(talked, ["person_id", "phone"], "full")
     named = F.coalesce((F.col("relation") != "address_book") | F.col("emergency"), F.lit(False))
-    close = F.coalesce((F.col("place") <= MOST_CALLED) & (F.col("answered") > 0), F.lit(False))
+    close = F.coalesce((F.col("place") <= MOST_CALLED) & (F.col("answered") > 1), F.lit(False))
     turn = F.row_number().over(
         Window.partitionBy("person_id").orderBy(F.desc("emergency"), F.coalesce("place", F.lit(10**6)), "phone")
     )

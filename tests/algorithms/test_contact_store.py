@@ -87,13 +87,12 @@ def test_settings_name_the_store_beside_the_keys_and_the_policies_in_force(
 ) -> None:
     for name in ("STORE", "POLICIES", "ZONE"):
         monkeypatch.delenv(f"CREDIT_GRAPH_{name}", raising=False)
-    assert QueueSettings().url(tmp_path / "keys.json") == f"sqlite:///{tmp_path / 'leads.db'}"
-    assert QueueSettings().url(tmp_path / "keys.json", tmp_path / "berka") == f"sqlite:///{tmp_path / 'berka.leads.db'}"
+    assert QueueSettings().url(tmp_path / "berka") == f"sqlite:///{tmp_path / 'berka.leads.db'}"
     assert [policy.name for policy in QueueSettings().in_force()] == ["cn"]
     monkeypatch.setenv("CREDIT_GRAPH_STORE", "postgresql://ann:secret@host/leads")
     monkeypatch.setenv("CREDIT_GRAPH_POLICIES", "us, cn")
     settings = QueueSettings()
-    assert settings.url(tmp_path / "keys.json") == "postgresql://ann:secret@host/leads"
+    assert settings.url(tmp_path / "berka") == "postgresql://ann:secret@host/leads"
     assert "secret" not in repr(settings)
     assert [policy.name for policy in settings.in_force()] == ["us", "cn"]
     with pytest.raises(PolicyError, match="without a policy"):

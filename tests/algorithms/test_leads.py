@@ -1,0 +1,185 @@
+"""Who is lost, whose number it is, and which number to call next, through the real lake."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from algorithms.contact.policy import read_policy
+from algorithms.leads.leads import Law
+from algorithms.leads.night import find_leads
+from algorithms.rings.results import MEMBERS, RINGS, write_day
+from graph import as_of
+from graph.lake import Lake
+from graph.schema import EDGES
+from graph.tokens import Keys, Kind
+from ingest import graph_tables
+from ingest.mapping import Mapping
+from ingest.run import ingest
+from tests.algorithms.silent_world import DAY, SilentWorld, days, silent_world
+
+AT = dt.datetime.combine(DAY, dt.time(23, 59, 59), dt.UTC)
+
+
+class Found:
+    """A night's tables, and the tokens of plain numbers."""
+
+    def __init__(self, lake: Lake, root: Path, world: SilentWorld, told: dict):
+        self.lake, self.root, self.world, self.told = lake, root, world, told
+        self.leads, self.states = self.table("leads"), self.table("contact_states")
+        self._keys = Keys.read(root / "keys.json")
+
+    def table(self, name: str, path: Path | None = None) -> pl.DataFrame:
+        rows = pl.DataFrame(pl.from_arrow(DeltaTable(path or self.lake.results(name)).to_pyarrow_table()))
+        return rows.filter(pl.col("as_of_date") == DAY)
+
+    def token(self, number: str) -> str:
+        return self._keys.token(Kind.PHONE, f"+86{number}")
+
+    def first(self, name: str) -> dict | None:
+        rows = self.leads.filter((pl.col("loan_id") == f"L-{name}") & (pl.col("rank") == 1))
+        return rows.row(0, named=True) if len(rows) else None
+
+    def state(self, name: str) -> dict:
+        return self.states.filter(pl.col("loan_id") == f"L-{name}").row(0, named=True)
+
+
+def _ring(lake: Lake) -> None:
+    ring = dict.fromkeys(RINGS.names) | {"ring_id": "ring_1", "as_of_date": DAY, "status": "born", "score": 0.9}
+    write_day(lake.results("rings"), DAY, [ring], RINGS)
+    members = [dict.fromkeys(MEMBERS.names) | {"ring_id": "ring_1", "as_of_date": DAY, "person_id": f"per_{name}"}
+               for name in ("ringed", "accomplice")]  # fmt: skip
+    write_day(lake.results("ring_members"), DAY, members, MEMBERS)
+
+
+def _deliver(spark: SparkSession, lake: Lake, world: SilentWorld, root: Path, day: dt.date) -> None:
+    world.write(root / "landing", day)
+    touched = ingest(lambda: spark, lake, root / "landing", day, Mapping(), root / "keys.json").touched
+    graph_tables.build(spark, lake, dt.datetime.combine(day, dt.time(23, 59, 59), dt.UTC), touched)
+
+
+@pytest.fixture(scope="module")
+def found(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    root = tmp_path_factory.mktemp("leads")
+    lake, world = Lake(root / "lake"), silent_world()
+    _deliver(spark, lake, world, root, DAY)
+    _ring(lake)
+    told = find_leads(spark, lake, DAY, AT, Law((read_policy("cn"),)))
+    return Found(lake, root, world, told)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "silent"),
+    [
+        ("handset", "lost", True),
+        ("listed", "lost", True),  # one call to an invalid number is proof
+        ("recycled", "lost", True),  # its carrier gave the number to somebody else
+        ("unproven", "doubtful", True),  # two failures are none
+        ("alive", "doubtful", False),  # the number's own log goes on
+        ("paid", "doubtful", False),
+        ("refused", "refused", False),
+        ("dead", "deceased", False),
+        ("found", "reachable", False),
+    ],
+)
+def test_a_borrower_is_lost_only_if_every_own_number_gave_out_and_no_sign_of_life_came(found, name, state, silent):
+    told = found.state(name)
+    assert (told["state"], told["silent"]) == (state, silent)
+    assert (told["lost_since"] is not None) == (state == "lost")
+
+
+@pytest.mark.parametrize("name", ["handset", "listed", "circle"])
+def test_the_borrowers_own_new_number_comes_first(found, name):
+    lead = found.first(name)
+    assert lead["phone"] == found.token(found.world.new(name))
+    assert (lead["route"], lead["call_to"], lead["allowed"]) == ("own_new_number", "debtor", True)
+
+
+def test_who_applied_again_under_a_new_number_is_found_by_the_id_number(found):
+    lead = found.first("reapplied")
+    assert lead["phone"] == found.token(found.world.new("reapplied"))
+    assert lead["probability"] > 0.9
+    assert "per_again" in lead["via"] or lead["via"][0] == "per_reapplied"
+
+
+def test_a_spouse_who_talked_with_the_borrower_may_be_asked(found):
+    lead = found.first("spouse")
+    assert lead["phone"] == found.token(found.world.new("spouse"))
+    assert (lead["route"], lead["call_to"], lead["related"], lead["allowed"]) == (
+        "known_contact", "third_person", True, True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("refusing", "refused"), ("unproven", "not_lost"), ("waiting", "debtor_first")]
+)
+def test_a_call_that_the_law_denies_is_shown_with_its_rule_and_not_allowed(found, name, rule):
+    lead = found.leads.filter(
+        (pl.col("loan_id") == f"L-{name}") & (pl.col("phone") == found.token(found.world.new(name)))
+    ).row(0, named=True)
+    assert (lead["allowed"], lead["rule"]) == (False, rule)
+
+
+@pytest.mark.parametrize("name", ["alive", "dead", "refused", "found", "paid", "hotline", "ringed"])
+def test_nobody_is_named_where_nobody_should_be(found, name):
+    assert found.first(name) is None
+
+
+def test_every_relationship_and_node_of_the_evidence_stands_in_the_graph_of_that_day(spark, found):
+    there = {
+        (edge.relationship, row["src"], row["dst"])
+        for edge in EDGES
+        if as_of.exists(found.lake, f"{edge.table}_events")
+        for row in as_of.edges(spark, found.lake, edge, AT).select("src", "dst").collect()
+    }
+    nodes = {end for _, src, dst in there for end in (src, dst)}
+    items = [item for text in found.leads["evidence"] for item in json.loads(text)]
+    named = {(r["relationship"], r["src"], r["dst"]) for item in items for r in item["relationships"]}
+    assert named
+    assert named <= there
+    assert {node for item in items for node in item["nodes"]} <= nodes
+    assert {node for via in found.leads["via"] for node in via} <= nodes
+
+
+def test_the_chances_of_a_borrowers_numbers_add_up_to_one_at_most(found):
+    rows = found.table("lead_candidates", found.lake.features("lead_candidates"))
+    assert rows.group_by("person_id").agg(pl.col("right").sum())["right"].max() < 1
+    assert rows.select(pl.col("probability").is_between(0, 1).all()).item()
+
+
+def test_a_recycled_number_is_no_longer_its_old_holders(found):
+    owners = found.table("phone_ownership")
+    told = owners.filter(pl.col("phone") == found.token(found.world.old("recycled"))).row(0, named=True)
+    assert told["probability"] < 0.05
+    assert told["held_to"] == days(95)
+    assert "opened_later" in told["why"]
+    kept = owners.filter(pl.col("phone") == found.token(found.world.old("found"))).row(0, named=True)
+    assert kept["probability"] > 0.9
+    assert kept["held_to"] is None
+
+
+def test_nothing_that_happens_or_is_told_later_changes_a_night(spark, found, tmp_path):
+    """A planted future: calls, reports, attempts and contacts after the day, and late deliveries of earlier ones."""
+    later = SilentWorld()
+    later.names = list(found.world.names)
+    later.attempts("spouse", "right_person", start=200)
+    later.attempts("unproven", "no_answer", start=20)  # happened before, told after
+    later.attempts("alive", "invalid_number", start=21)
+    for row in later.rows["contact_attempts"]:
+        row["attempt_id"] += "-later"
+    later.contact("friend", "13511119999", "王小明", at=days(16))
+    later.call("handset", later.old("handset"), "13600000000", days(100))
+    later.add("phones", phone=later.new("spouse"), opened_at=days(100), observed_at=days(101))
+    _deliver(spark, found.lake, later, found.root, DAY + dt.timedelta(days=1))
+    find_leads(spark, found.lake, DAY, AT, Law((read_policy("cn"),)))
+    again = Found(found.lake, found.root, found.world, {})
+    for name, key in (("leads", ["loan_id", "rank"]), ("contact_states", ["loan_id"])):
+        then, now = (getattr(f, {"leads": "leads", "contact_states": "states"}[name]).sort(key) for f in (found, again))
+        assert then.drop("numbers", "new_numbers", "failed_numbers", strict=False).equals(
+            now.drop("numbers", "new_numbers", "failed_numbers", strict=False)
+        ), name
+    assert again.first("spouse")["allowed"]
