@@ -109,7 +109,7 @@ def test_the_model_foretells_more_than_any_ranker_where_several_things_must_be_k
 
 
 def test_what_happens_after_the_cutoff_changes_no_ranking(town):
-    """The future's ends are dealt anew and strangers come in: model and rankers order the known as before; so do equal seeds."""
+    """The future's ends are dealt anew and strangers come in: the known are ordered as before, as by equal seeds."""
     later = town.at >= CUTOFF
     rng = np.random.default_rng(1)
     dealt = town.dst.copy()
