@@ -54,6 +54,13 @@ class ContactGraph:
         return np.bincount(self.rows, self.weight, minlength=self.n).astype(np.float64)
 
     @cached_property
+    def latest(self) -> Floats:
+        """When each node's latest event was, epoch seconds, float64 (N,); 0 where none is dated."""
+        found = np.zeros(self.n)
+        np.maximum.at(found, self.rows, self.last_at)
+        return found
+
+    @cached_property
     def reverse(self) -> Ints:
         """The place of each link's other direction, int64 (E,)."""
         return np.lexsort((self.rows, self.indices))

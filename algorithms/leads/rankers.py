@@ -25,13 +25,14 @@ RESTART = 0.15
 LEFT = 1e-7  # what may stay unwalked at a node for each of its links
 
 
-def pair_scores(graph: ContactGraph, sources: Any, candidates: Any) -> dict[str, Floats]:
+def pair_scores(graph: ContactGraph, sources: Any, candidates: Any, *, left: float = LEFT) -> dict[str, Floats]:
     """Return what every ranker says of pairs, float64 (P,) by the names in `RANKERS`; higher is likelier, 0 is nothing.
 
     Costs the two neighborhoods of each pair, and one walk of personalized PageRank for each different source.
 
     Args:
         sources: ints (P,), nodes of the graph; so are `candidates`.
+        left: of `personalized_pagerank`; on a graph of 10⁶ links a walk takes 0.2 s at 1e-7, 10 ms at 1e-6.
 
     Raises:
         ContactEventsError: lengths differ or a node does not exist.
@@ -47,7 +48,7 @@ def pair_scores(graph: ContactGraph, sources: Any, candidates: Any) -> dict[str,
     order = np.argsort(u, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(u[order])) + 1):
         if len(group):
-            found["personalized_pagerank"][group] = personalized_pagerank(graph, int(u[group[0]]))[v[group]]
+            found["personalized_pagerank"][group] = personalized_pagerank(graph, int(u[group[0]]), left=left)[v[group]]
     return found | {"direct_evidence": direct} | _of_candidates(graph, graph.degree[u], v)
 
 
@@ -88,12 +89,10 @@ def _check_nodes(graph: ContactGraph, nodes: Ints) -> None:
 
 
 def _of_candidates(graph: ContactGraph, degree: Any, v: Ints) -> dict[str, Floats]:
-    latest = np.zeros(graph.n)
-    np.maximum.at(latest, graph.rows, graph.last_at)
     return {
         "preferential_attachment": (degree * graph.degree[v]).astype(np.float64),
         "popularity": graph.strength[v],
-        "recency": latest[v],
+        "recency": graph.latest[v],
     }
 
 

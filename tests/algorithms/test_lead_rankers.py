@@ -98,7 +98,7 @@ def test_rows_that_cannot_be_a_graph_are_refused():
         pair_scores(contact_graph(one, one + 1, 2), [0], [7])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000))
 def test_plain_rankers_agree_with_networkx(seed):
     graph = _world(seed)
