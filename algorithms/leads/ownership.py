@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from algorithms.leads.records import Records
 
 YEARLY_CHANGE = 0.10  # share of people who change their number in a year; the mobile market's churn, assumed
-SILENT_DAYS = 90  # without a call; carriers let a closed number rest about as long before they give it away
+SILENT_DAYS = 90  # without a call or another proof; carriers let a closed number rest about as long before they give it away
 MIN_CIRCLE = 5  # partners before and after, without which two circles are not compared
 # What is left of the chance that the number is still theirs, by sign; our own choice, to be outweighed by reports.
 LEFT = {
@@ -49,6 +49,7 @@ def phone_ownership(records: Records, asked: DataFrame) -> DataFrame:
         .join(_calls(records, held, phones), ["person_id", "phone"], "left")
     )
     now = F.lit(records.at)
+    long_ago = now - F.expr(f"INTERVAL {SILENT_DAYS} DAYS")
     ends = {
         "closed": F.coalesce(F.col("closed_at") >= F.col("confirmed_at"), F.lit(False))
         | F.coalesce("reported_closed", F.lit(False)),
@@ -61,7 +62,7 @@ def phone_ownership(records: Records, asked: DataFrame) -> DataFrame:
         "stranger_answers": F.coalesce("strangers", F.lit(0)) >= 2,
         "new_card_and_handset": F.coalesce(F.col("new_card") & F.col("new_handset"), F.lit(False)),
         "new_card": F.coalesce(F.col("new_card") & ~F.coalesce("new_handset", F.lit(False)), F.lit(False)),
-        "silent": F.coalesce(F.col("talked_at") < now - F.expr(f"INTERVAL {SILENT_DAYS} DAYS"), F.lit(False)),
+        "silent": F.col("talked_at").isNotNull() & (F.greatest("talked_at", "confirmed_at") < long_ago),
         "other_circle": F.coalesce(
             (F.col("circle_before") >= MIN_CIRCLE) & (F.col("circle_after") >= MIN_CIRCLE)
             & (F.col("circle_both") <= 0.05 * F.least("circle_before", "circle_after")), F.lit(False),

@@ -75,7 +75,7 @@ def _own(row: Row) -> list[Item]:
     if row["handset_at"] is not None:
         device, sim = row["via_handset"]
         others = row["handset_persons"] - 1
-        beside = "" if not others else f", which {others} other {'person uses' if others == 1 else 'people use'} too"
+        beside = "" if not others else f", which {others} other {'person uses' if others == 1 else 'people use'} too,"
         text = f"This number's card has been in the borrower's handset{beside} since {_on(row['handset_at'])}."
         links = [("USES_DEVICE", person, device), ("HOLDS_SIM", device, sim), ("HOLDS_SIM", phone, sim)]
         items.append(_item(text, [person, device, sim, phone], links))
