@@ -7,7 +7,7 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn bench-models notebooks gnn needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn bench-models bench-leads bench-contacts notebooks gnn needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,13 @@ bench-models: .venv/.dev ## the race of models on an unseen synthetic world of 6
 
 bench-rings: .venv/.dev ## measure rings against the truth of four synthetic worlds (about 40 minutes)
 	$(BIN)/python -m benchmarks.rings
+
+bench-leads: .venv/.dev ## measure leads against the truth of three synthetic worlds, and a million lost borrowers (about an hour)
+	$(BIN)/python -m benchmarks.leads
+	$(BIN)/python -m benchmarks.leads_scale
+
+bench-contacts: .venv/.dev ## measure contact rankers and changed numbers on three public files: make bench-contacts DATA=folder (about 10 minutes)
+	$(BIN)/python -m benchmarks.contact_events $(DATA)
 
 bench-gnn: .venv/.dev ## measure sampling, training and scoring at 10⁶ nodes and 2·10⁷ edges (about 5 minutes)
 	$(BIN)/python -m benchmarks.gnn

@@ -105,4 +105,4 @@ def _save(rows: DataFrame, lake: Lake, table: str, day: date) -> None:
 def _write(rows: DataFrame, path: str, day: date) -> None:
     dated = rows.withColumn("as_of_date", F.lit(day)).coalesce(4)
     writer = dated.write.format("delta").mode("overwrite").option("replaceWhere", f"as_of_date = '{day.isoformat()}'")
-    writer.partitionBy("as_of_date").save(path)
+    writer.option("mergeSchema", "true").partitionBy("as_of_date").save(path)  # a later version may tell more
