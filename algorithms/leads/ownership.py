@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from algorithms.leads.records import Records
 
 YEARLY_CHANGE = 0.10  # share of people who change their number in a year; the mobile market's churn, assumed
-SILENT_DAYS = 90  # without a call or another proof; carriers let a closed number rest about as long before they give it away
+SILENT_DAYS = 90  # without a call or another proof; about as long carriers let a closed number rest
 MIN_CIRCLE = 5  # partners before and after, without which two circles are not compared
 # What is left of the chance that the number is still theirs, by sign; our own choice, to be outweighed by reports.
 LEFT = {

@@ -1,4 +1,4 @@
-"""Whole nights with all nine stages, into a real Neo4j; minutes each, so part of `make drill`."""
+"""Whole nights with all ten stages, into a real Neo4j; minutes each, so part of `make drill`."""
 
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from jobs.nightly import run_night
 from tests.notebooks.running import run
 
 DAYS = date(2026, 6, 29), date(2026, 6, 30)
-CONCLUDED = ("hubs", "rings", "features", "drift")
+CONCLUDED = ("hubs", "rings", "features", "drift", "leads")
 
 
 def _rings(driver: Driver) -> dict[str, frozenset[str]]:
@@ -56,6 +56,8 @@ def test_two_whole_nights_put_the_rings_into_neo4j_under_the_same_names(
     first = night(DAYS[0])
     assert all(name in first for name in CONCLUDED)
     assert first["scores"]["how"] == "no champion"
+    assert first["leads"]["loans_looked_for"] >= first["leads"]["loans_with_lead"] > 0
+    assert first["leads"]["queued"] > 0
     assert first["load"]["neo4j_equals_lake"]
     with neo4j_server.driver() as driver:
         yesterday = _rings(driver)
