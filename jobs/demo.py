@@ -29,10 +29,6 @@ WITH ring, person ORDER BY ring.score DESC, ring.id, person.id
 WITH ring, collect(person.id) AS persons ORDER BY ring.score DESC, ring.id LIMIT 1
 RETURN ring.id AS id, ring.typology AS typology, persons
 """
-_BUSY_PHONE = """
-MATCH (phone:Phone)<-[:USES_PHONE]-(:Person) WITH DISTINCT phone
-RETURN phone.id AS id ORDER BY COUNT { (phone)-[:CALLED]-() } DESC, id LIMIT 1
-"""
 
 
 def world(spark: SparkOnDemand, folder: Path, console: Console) -> Path:
@@ -70,7 +66,6 @@ def demo(console: Console, folder: Path = Path(".local/demo")) -> None:
 def _pointers(driver: Driver, landing: Path, day: date, lake: Lake) -> str:
     ring = driver.execute_query(_SUREST_RING).records[0]
     people = ring["persons"]
-    phone = driver.execute_query(_BUSY_PHONE).records[0]["id"]
     python = ".venv/bin/python"
     return f"""
 The graph is in Neo4j at bolt://127.0.0.1:{Neo4jSettings().port} (user neo4j, password in .local/neo4j/password).
@@ -81,8 +76,8 @@ Three things to look at:
      {python} -m graph show ring:{ring["id"]}
   2. How two of its persons are linked:
      {python} -m graph path person:{people[0]} person:{people[-1]}
-  3. The calls around a busy number, newest first:
-     {python} -m graph show {phone} --type CALLED
+  3. Which number to call next about a borrower who went silent, and why (between 8:00 and 22:00 in China):
+     CREDIT_GRAPH_LAKE={lake.root} {python} -m algorithms leads next --user you
 
 The same night again changes nothing:
      make nightly DATE={day} LANDING={landing} LAKE={lake.root}

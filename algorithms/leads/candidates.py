@@ -41,6 +41,12 @@ def silent_people(states: DataFrame, ownership: DataFrame) -> DataFrame:
     return people.join(before, "person_id")
 
 
+def old_numbers(people: DataFrame, ownership: DataFrame) -> DataFrame:
+    """Return the numbers that were theirs: `person_id`, `phone` (together the key), `failing_since`, `held_to`."""
+    old = people.select("person_id", "failing_since", F.explode("ever").alias("phone"))
+    return old.join(ownership.select("person_id", "phone", "held_to"), ["person_id", "phone"])
+
+
 def same_handset(records: Records, people: DataFrame) -> Road:
     """Return numbers whose card was put into the borrower's handset since: `handset_persons`, `handset_at`."""
     uses = records.events("uses_device").select(F.col("src").alias("user"), F.col("dst").alias("device"))
@@ -137,30 +143,41 @@ def friends_books(records: Records, people: DataFrame) -> Road:
     )
 
 
-def circle(records: Records, people: DataFrame, zone: str = "Asia/Shanghai") -> DataFrame:
-    """Return with whom the old numbers talked before they failed, hubs aside: the calling fingerprint.
+def circle(records: Records, old: DataFrame, zone: str = "Asia/Shanghai") -> DataFrame:
+    """Return with whom the old numbers talked before they failed, hubs aside: the calling fingerprint; and since.
+
+    Calls of a number after it passed on to somebody else are that person's.
+
+    Args:
+        old: `old_numbers`.
 
     Returns:
-        `person_id`, `other` (together the key), `calls`, `answered`, `seconds`, `outs`, `ins`, `last_at`,
+        `person_id`, `other` (together the key), `touch_count` (answered calls since the first failure), and of before:
+        `calls`, `answered`, `seconds`, `outs`, `ins`, `last_at`,
         `working` (calls on working days from 9 to 18 in `zone`), `said` (answered calls, each halved every
         `HALF_LIFE_DAYS` before the failure and grown by its length), `share` of all that was said, and `place` by it,
         from 1. `called_by` is one of the old numbers that called the other, `called_to` one that the other called.
     """
-    old = records.keep(people.select("person_id", "failing_since", F.explode("ever").alias("phone")))
-    talks = records.talks(old.select("phone").distinct()).join(old, "phone").where("at <= failing_since")
+    talks = records.talks(old.select("phone").distinct(), once=True).join(old, "phone")
+    talks = talks.where("held_to IS NULL OR at < held_to")
     talks = talks.join(records.barred.select(F.col("id").alias("other")), "other", "left_anti")
     age_days = (F.unix_micros("failing_since") - F.unix_micros("at")) / 86_400e6
     said = F.when(F.col("seconds") > 0, F.log1p(F.col("seconds") / 30.0)).otherwise(F.lit(0.05))
+    before, answered = F.col("at") <= F.col("failing_since"), F.col("seconds") > 0
+
+    def count(of: Column) -> Column:
+        return F.sum((before & of).cast("int"))
+
     local = F.from_utc_timestamp("at", zone)
     working = F.dayofweek(local).between(2, 6) & F.hour(local).between(9, 17)
     sums = talks.groupBy("person_id", "other").agg(
-        F.count("*").alias("calls"), F.sum((F.col("seconds") > 0).cast("int")).alias("answered"),
-        F.sum("seconds").alias("seconds"), F.sum(F.col("out").cast("int")).alias("outs"),
-        F.sum((~F.col("out")).cast("int")).alias("ins"), F.max("at").alias("last_at"),
-        F.sum(working.cast("int")).alias("working"),
-        F.max(F.when(F.col("out"), F.col("phone"))).alias("called_by"),
-        F.max(F.when(~F.col("out"), F.col("phone"))).alias("called_to"),
-        F.sum(F.pow(F.lit(2.0), -age_days / HALF_LIFE_DAYS) * said).alias("said"),
+        count(F.lit(True)).alias("calls"), count(answered).alias("answered"), count(F.col("out")).alias("outs"),
+        count(~F.col("out")).alias("ins"), count(working).alias("working"),
+        F.sum((~before & answered).cast("int")).alias("touch_count"),
+        F.max(F.when(before, F.col("at"))).alias("last_at"),
+        F.max(F.when(before & F.col("out"), F.col("phone"))).alias("called_by"),
+        F.max(F.when(before & ~F.col("out"), F.col("phone"))).alias("called_to"),
+        F.sum(F.when(before, F.pow(F.lit(2.0), -age_days / HALF_LIFE_DAYS) * said).otherwise(0.0)).alias("said"),
     )  # fmt: skip
     mine = Window.partitionBy("person_id")
     whole = F.sum("said").over(mine) + LITTLE_SAID
@@ -210,7 +227,7 @@ def calling_circle(records: Records, people: DataFrame, partners: DataFrame) -> 
 
 
 def contacts(records: Records, people: DataFrame, partners: DataFrame) -> Road:
-    """Return whom one may ask: contacts the borrower named, and those most talked with before the silence.
+    """Return whom one may ask: contacts the borrower named, those most talked with before, those still in touch.
 
     Returns:
         A road with `relation`, `emergency`, `listed` (in the borrower's own book), `named_at`, and the columns of
@@ -225,17 +242,17 @@ def contacts(records: Records, people: DataFrame, partners: DataFrame) -> Road:
         F.max("at").alias("named_at"),
         F.lit(True).alias("listed"),
     )
-    talked = partners.select("person_id", F.col("other").alias("phone"), "calls", "answered", "seconds", "outs", "ins",
-                             "last_at", "working", "called_by", "called_to", "share", "place")  # fmt: skip
+    talked = partners.select("person_id", F.col("other").alias("phone"), "calls", "answered", "outs", "ins", "last_at",
+                             "working", "touch_count", "called_by", "called_to", "share", "place")  # fmt: skip
     both = book.join(talked, ["person_id", "phone"], "full")
     named = F.coalesce((F.col("relation") != "address_book") | F.col("emergency"), F.lit(False))
     close = F.coalesce((F.col("place") <= MOST_CALLED) & (F.col("answered") > 1), F.lit(False))
-    turn = F.row_number().over(
-        Window.partitionBy("person_id").orderBy(F.desc("emergency"), F.coalesce("place", F.lit(10**6)), "phone")
-    )
+    still = F.coalesce(F.col("touch_count") > 0, F.lit(False))
+    first = F.coalesce("emergency", F.lit(False)).desc(), F.coalesce("place", F.lit(10**6)), "phone"
+    turn = F.row_number().over(Window.partitionBy("person_id").orderBy(*first))
     hub = records.barred.select(F.col("id").alias("phone"))
     return (
-        both.where(named | close).join(hub, "phone", "left_anti")
+        both.where(named | close | still).join(hub, "phone", "left_anti")
         .withColumn("turn", turn).where(f"turn <= {NAMED}").drop("turn")
         .withColumn("via", F.array().cast("array<string>"))
     )  # fmt: skip

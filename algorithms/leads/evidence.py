@@ -19,22 +19,22 @@ ALIVE_DAYS = 30  # within which a number in use talks with somebody
 _OWN = "identity IS NOT NULL OR handset_at IS NOT NULL OR book_count IS NOT NULL OR circle_count IS NOT NULL"
 
 
-def lead_evidence(records: Records, people: DataFrame, states: DataFrame) -> DataFrame:
+def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFrame:
     """Return all that is known of each candidate number.
 
     Args:
         people: `candidates.silent_people`.
-        states: `state.contact_states`, for what failed before.
+        old: `candidates.old_numbers`.
 
     Returns:
         `person_id`, `phone` (together the key), `own` (the number may be the borrower's own; else somebody to ask),
-        the columns of the roads, `via_<road>` with the nodes it leads over, and: `failed_tries`, `answered_tries`,
+        the columns of the roads, `via_<road>` with the nodes it leads over, and: `failed_tries`,
         `invalid`, `refused` of earlier attempts on it, `alive`, `touch_count` (answered calls with the old numbers
         since they failed), `new_touch_count` (with a number that may be the borrower's new one), `passed_on` (the
         number changed hands since it was known), `mutual` (its owner lists the borrower too), `role` of who is asked,
-        and of the borrower: `circle_size`, `failed_others` (failed tries on other people), `refusing_others`.
+        and of the borrower: `failed_others` (failed tries on other people), `refusing_others`.
     """
-    partners = records.keep(candidates.circle(records, people))
+    partners = records.keep(candidates.circle(records, old))
     roads = {
         "handset": candidates.same_handset(records, people),
         "identity": candidates.same_human(records, people),
@@ -51,16 +51,16 @@ def lead_evidence(records: Records, people: DataFrame, states: DataFrame) -> Dat
     told = (
         found.join(_tries(records, found), ["person_id", "phone"], "left")
         .join(_life(records, asked), "phone", "left")
-        .join(_touch(records, found, people, asked), ["person_id", "phone"], "left")
+        .join(_touch(records, found, people), ["person_id", "phone"], "left")
         .join(_passed_on(records, asked), "phone", "left")
         .join(_mutual(records, found, people), ["person_id", "phone"], "left")
     )
-    size = partners.groupBy("person_id").agg(F.count("*").alias("circle_size"))
-    others = _others(records, people)
-    told = told.join(size, "person_id", "left").join(others, "person_id", "left")
+    told = told.join(_others(records, people), "person_id", "left")
     known_at = F.greatest("named_at", "last_at", "handset_at", "identity_at")
-    counts = ("failed_tries", "answered_tries", "touch_count", "new_touch_count", "circle_size", "failed_others",
-              "refusing_others", "calls", "answered", "seconds", "outs", "ins", "working")  # fmt: skip
+    counts = (
+        "failed_tries", "touch_count", "new_touch_count", "failed_others", "refusing_others", "calls", "answered", "outs",
+        "ins", "working",
+    )  # fmt: skip
     flags = ("invalid", "refused", "mutual", "listed", "emergency")
     return told.withColumns(
         {name: F.coalesce(F.col(name), F.lit(0)) for name in counts}
@@ -124,10 +124,8 @@ def _tries(records: Records, found: DataFrame) -> DataFrame:
     all_of = records.attempts.select("phone", "at", "outcome", F.col("person_id").alias("for_person"))
     pairs = asked.join(all_of, "phone")
     mine = F.col("for_person") == F.col("person_id")
-    answered = F.col("outcome").isin("third_person", "right_person", "refused")
     return pairs.groupBy("person_id", "phone").agg(
         F.sum((mine & (F.col("outcome") == "no_answer")).cast("int")).alias("failed_tries"),
-        F.sum((mine & answered).cast("int")).alias("answered_tries"),
         (F.max(F.struct("at", "outcome"))["outcome"] == "invalid_number").alias("invalid"),
         F.max(F.col("outcome") == "refused").alias("refused"),
     )
@@ -154,24 +152,16 @@ def _life(records: Records, asked: DataFrame) -> DataFrame:
     return talks.groupBy("phone").agg(F.max("at").alias("alive_at"))
 
 
-def _touch(records: Records, found: DataFrame, people: DataFrame, asked: DataFrame) -> DataFrame:
-    """Answered calls of a number since the silence: with the old numbers, and with what may be the new one."""
-    old = people.select("person_id", F.col("failing_since").alias("since"), F.explode("ever").alias("with"))
-    old = old.withColumn("old", F.lit(True))
+def _touch(records: Records, found: DataFrame, people: DataFrame) -> DataFrame:
+    """Answered calls of a number, since the silence, with what may be the borrower's new number."""
     strong = "identity IS NOT NULL OR handset_persons <= 2 OR book_count >= 1 OR circle_count >= 4"
-    new = found.where(f"own AND ({strong})").select("person_id", F.col("phone").alias("with")).distinct()
-    since = people.select("person_id", F.col("silent_from").alias("since"))
-    new = new.join(since, "person_id").withColumn("old", F.lit(False))
-    theirs = records.keep(old.unionByName(new.select(*old.columns)))
-    talks = records.talks(theirs.select(F.col("with").alias("phone")).distinct()).where("seconds > 0")
-    talks = talks.select(F.col("phone").alias("with"), F.col("other").alias("phone"), "at")
-    met = (
-        theirs.join(talks, "with").where("at > since").join(found.select("person_id", "phone"), ["person_id", "phone"])
-    )
-    return met.groupBy("person_id", "phone").agg(
-        F.sum(F.col("old").cast("int")).alias("touch_count"),
-        F.sum((~F.col("old")).cast("int")).alias("new_touch_count"),
-    )
+    new = found.where(f"own AND ({strong})").select("person_id", F.col("phone").alias("new")).distinct()
+    new = records.keep(new.join(people.select("person_id", "silent_from"), "person_id"))
+    talks = records.talks(new.select(F.col("new").alias("phone")).distinct(), once=True).where("seconds > 0")
+    talks = talks.select(F.col("phone").alias("new"), F.col("other").alias("phone"), "at")
+    met = new.join(talks, "new").where("at > silent_from")
+    met = met.join(found.select("person_id", "phone"), ["person_id", "phone"])
+    return met.groupBy("person_id", "phone").agg(F.count("*").alias("new_touch_count"))
 
 
 def _passed_on(records: Records, asked: DataFrame) -> DataFrame:

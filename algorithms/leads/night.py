@@ -15,7 +15,7 @@ from algorithms.leads.learning import learned
 from algorithms.leads.records import Records
 from graph.lake import Lake
 
-_CANDIDATE = ("person_id", "phone", "own", "terms", "x", "x0", "right", "reach", "probability", "harm", "score")
+_CANDIDATE = ("person_id", "phone", "own", "role", "terms", "x", "x0", "right", "reach", "probability", "harm", "score")
 
 
 def find_leads(
@@ -46,7 +46,8 @@ def find_leads(
     owners = records.keep(ownership.phone_ownership(records, asked))
     states = records.keep(state.contact_states(records, owners))
     people = records.keep(candidates.silent_people(states, owners))
-    told = blend.terms(evidence.lead_evidence(records, people, states), rules)
+    old = records.keep(candidates.old_numbers(people, owners))
+    told = blend.terms(evidence.lead_evidence(records, people, old), rules)
     ranked = records.keep(blend.ranked(told, rules, weights.weights))
     chosen = named(ranked, rules)
     found = records.keep(leads(chosen, states, records.attempts, law, at))

@@ -84,13 +84,12 @@ class Records:
             F.col("src").alias("person_id"), F.col("dst").alias("phone"), "at", "held_from", "held_to"
         )
 
-    def talks(self, phones: DataFrame) -> DataFrame:
+    def talks(self, phones: DataFrame, *, once: bool = False) -> DataFrame:
         """Return the calls of some numbers, each seen from their end: `phone`, `other`, `at`, `seconds`, `out`.
-
-        A call that stands in both parties' logs counts once.
 
         Args:
             phones: `phone` (key).
+            once: a call that stands in both parties' logs is one row; to count calls.
         """
         calls = self.events("called").select("src", "dst", "at", F.col("duration_s").alias("seconds"))
         asked = phones.select("phone")
@@ -100,7 +99,8 @@ class Records:
         into = calls.join(asked, calls["dst"] == asked["phone"]).select(
             "phone", F.col("src").alias("other"), "at", "seconds", F.lit(False).alias("out")
         )
-        return out.unionByName(into).distinct()
+        both = out.unionByName(into)
+        return both.distinct() if once else both
 
     @cached_property
     def phone_kinds(self) -> DataFrame:
