@@ -14,11 +14,11 @@ import structlog
 from pyspark.sql import SparkSession
 
 from algorithms.contact.feedback import attempts_made_here
-from algorithms.contact.loading import LoadError, load
+from algorithms.contact.loading import LENDER, LoadError, load
 from algorithms.contact.night import NightError, read_night
 from algorithms.contact.settings import QueueSettings
 from algorithms.contact.store import Store, StoreError
-from algorithms.contact.suppression import barred
+from algorithms.contact.suppression import Entry, Reason, entries
 from algorithms.leads.leads import Law
 from algorithms.leads.night import find_leads
 from graph.lake import has_table
@@ -80,10 +80,15 @@ def leads(spark: Callable[[], SparkSession], night: Night, ledger: Ledger) -> di
     return told
 
 
+def _told(entry: Entry) -> bool:
+    """Whether a line of the list says what the lender's own record says, which the night reads itself."""
+    return entry.added_by == LENDER and entry.reason == Reason.REFUSED
+
+
 def _known(url: str, at: datetime) -> _Queue:
+    """Return what the queue knew at the night's moment."""
     try:
-        with Store(url).reading() as connection:
-            closed = barred(connection)
+        closed = frozenset(entry.phone for entry in entries(Store(url)) if entry.added_at <= at and not _told(entry))
         return _Queue(attempts_made_here(url, at), closed)
     except StoreError as error:
         return _Queue(sentences=[str(error)])

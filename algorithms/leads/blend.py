@@ -135,7 +135,9 @@ def ranked(told: DataFrame, rules: LeadRules, weights: NDArray[np.float64]) -> D
     for rule in reversed(rules.harm):
         harm = F.when(F.expr(rule.when), F.lit(rule.value)).otherwise(harm)
     mass = told.withColumn("_u", F.exp(utility)).withColumn("_0", F.exp(outside))
-    shared = mass.withColumn("right", F.col("_u") / (F.sum("_u").over(person) + F.col("_0"))).drop("_u", "_0")
+    # Exact, so that the order of the rows does not show in the last digits.
+    all_of = F.sum(F.col("_u").cast("decimal(38,18)")).over(person).cast("double")
+    shared = mass.withColumn("right", F.col("_u") / (all_of + F.col("_0"))).drop("_u", "_0")
     return (
         shared.withColumn("reach", reach)
         .withColumn("probability", F.col("right") * F.col("reach"))

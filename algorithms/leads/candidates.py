@@ -14,6 +14,8 @@ from pyspark.sql import functions as F
 from algorithms.leads.records import Records
 
 SHARED_HANDSET = 4  # persons: a handset of more is nobody's own
+_IDENTITIES = ("name_and_birth_date", "bank_card", "match", "id_number", "answered", "own_record")  # the surest last
+SHARED_KEY = 5  # persons: what more have in common is nobody's own
 KIN = ("spouse", "parent", "child", "sibling", "relative")
 HALF_LIFE_DAYS = 180.0  # of what a call says about a circle; logs may end months before the silence
 SIGNATURE = 20  # strongest partners that make a calling fingerprint (Cortes, Pregibon and Volinsky 2001)
@@ -47,6 +49,11 @@ def old_numbers(people: DataFrame, ownership: DataFrame) -> DataFrame:
     return old.join(ownership.select("person_id", "phone", "held_to"), ["person_id", "phone"])
 
 
+def _total(column: str | Column) -> Column:
+    """Return a sum that does not depend on the order of the rows, as one of doubles would."""
+    return F.sum((F.col(column) if isinstance(column, str) else column).cast("decimal(28,9)")).cast("double")
+
+
 def same_handset(records: Records, people: DataFrame) -> Road:
     """Return numbers whose card was put into the borrower's handset since: `handset_persons`, `handset_at`."""
     uses = records.events("uses_device").select(F.col("src").alias("user"), F.col("dst").alias("device"))
@@ -73,20 +80,28 @@ def same_handset(records: Records, people: DataFrame) -> Road:
 def same_human(records: Records, people: DataFrame) -> Road:
     """Return numbers under which the borrower applied, or was reported, since: `identity` says what proves it.
 
-    `own_record` (the same customer, or the same id number at a carrier), `id_number`, `match` (another system says
-    that two customers are one person, score 0.8 or more), `bank_card`, `name_and_birth_date`.
+    `answered` (the borrower once answered on it, and nobody tried it since), `own_record` (the same customer, or the
+    same id number at a carrier), `id_number`, `match` (another system says that two customers are one person, score 0.8
+    or more), `bank_card`, `name_and_birth_date`.
     """
     since = people.select("person_id", "confirmed_at", "silent_from", "ever")
-    own = records.own_numbers.select("person_id", "phone", "at").join(people, "person_id")
+    own = records.own_numbers.groupBy("person_id", "phone").agg(
+        F.min("at").alias("at"), F.min("answered").alias("answered")
+    ).join(people, "person_id")  # fmt: skip
     mine = own.where(F.array_contains("new_numbers", F.col("phone"))).select(
-        "person_id", "phone", F.lit("own_record").alias("identity"), "at", F.array("person_id").alias("via")
+        "person_id",
+        "phone",
+        F.when(F.col("answered"), "answered").otherwise("own_record").alias("identity"),
+        "at",
+        F.array("person_id").alias("via"),
     )
-    applied = records.raw("applications").where("phone IS NOT NULL")
+    every = records.raw("applications")
+    applied = every.where("phone IS NOT NULL")
     keys = {
         "id_number": F.col("id_number"), "bank_card": F.col("bank_card"),
         "name_and_birth_date": F.concat("name", F.lit("|"), "birth_date"),
     }  # fmt: skip
-    them = applied.join(since, "person_id")
+    them = every.join(since, "person_id")
     parts = [mine]
     for identity, column in keys.items():
         known = them.select(
@@ -95,13 +110,17 @@ def same_human(records: Records, people: DataFrame) -> Road:
         others = applied.select(
             F.col("person_id").alias("other"), "phone", "application_id", F.col("applied_at").alias("at"),
             column.alias("key"),
-        )  # fmt: skip
+        ).join(known.select("key").distinct(), "key")  # fmt: skip
+        few = others.groupBy("key").agg(F.countDistinct("other").alias("n")).where(f"n <= {SHARED_KEY}")
+        others = others.join(few.select("key"), "key", "left_semi")
         parts.append(_since(known.join(others, "key"), identity, F.array("other", "application_id")))
     same = records.events("same_person").where("score >= 0.8").select("src", "dst")
     both = same.union(same.select("dst", "src")).toDF("person_id", "other").distinct()
     numbers = applied.select(F.col("person_id").alias("other"), "phone", F.col("applied_at").alias("at"))
     parts.append(_since(since.join(both, "person_id").join(numbers, "other"), "match", F.array("other")))
-    order = F.array(*(F.lit(name) for name in ("name_and_birth_date", "bank_card", "match", "id_number", "own_record")))
+    order = F.array(
+        *(F.lit(name) for name in ("name_and_birth_date", "bank_card", "match", "id_number", "answered", "own_record"))
+    )
     best = F.max(F.struct(F.array_position(order, F.col("identity")), "at", "identity", "via")).alias("_")
     road = reduce(DataFrame.unionByName, parts).groupBy("person_id", "phone").agg(best)
     return road.select("person_id", "phone", "_.via", "_.identity", F.col("_.at").alias("identity_at"))
@@ -177,10 +196,10 @@ def circle(records: Records, old: DataFrame, zone: str = "Asia/Shanghai") -> Dat
         F.max(F.when(before, F.col("at"))).alias("last_at"),
         F.max(F.when(before & F.col("out"), F.col("phone"))).alias("called_by"),
         F.max(F.when(before & ~F.col("out"), F.col("phone"))).alias("called_to"),
-        F.sum(F.when(before, F.pow(F.lit(2.0), -age_days / HALF_LIFE_DAYS) * said).otherwise(0.0)).alias("said"),
+        _total(F.when(before, F.pow(F.lit(2.0), -age_days / HALF_LIFE_DAYS) * said).otherwise(0.0)).alias("said"),
     )  # fmt: skip
     mine = Window.partitionBy("person_id")
-    whole = F.sum("said").over(mine) + LITTLE_SAID
+    whole = F.sum(F.col("said").cast("decimal(28,9)")).over(mine).cast("double") + LITTLE_SAID
     return sums.withColumn("share", F.col("said") / whole).withColumn(
         "place", F.row_number().over(mine.orderBy(F.desc("said"), "other"))
     )
@@ -213,12 +232,12 @@ def calling_circle(records: Records, people: DataFrame, partners: DataFrame) -> 
         .where((F.col("first_at") > F.col("silent_from")) & ~F.array_contains("ever", F.col("phone")))
         .join(hub, "phone", "left_anti")
     )  # fmt: skip
-    whole = mine.groupBy("person_id").agg(F.sum("said").alias("whole"))
+    whole = mine.groupBy("person_id").agg(_total("said").alias("whole"))
     sums = met.groupBy("person_id", "phone").agg(
         F.slice(F.sort_array(F.collect_set(F.struct("partner", "out"))), 1, 5).alias("calls_of"),
         F.count("*").cast("double").alias("circle_count"),
-        F.sum("said").alias("known_said"),
-        F.sum(1.0 / F.log(F.greatest(F.col("degree"), F.lit(2)) + 0.0)).alias("circle_rarity"),
+        _total("said").alias("known_said"),
+        _total(1.0 / F.log(F.greatest(F.col("degree"), F.lit(2)) + 0.0)).alias("circle_rarity"),
     )
     return sums.where("circle_count >= 2").join(whole, "person_id").select(
         "person_id", "phone", F.col("calls_of.partner").alias("via"), F.col("calls_of.out").alias("circle_out"),

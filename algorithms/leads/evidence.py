@@ -16,7 +16,7 @@ from algorithms.leads.candidates import KIN
 from algorithms.leads.records import Records
 
 ALIVE_DAYS = 30  # within which a number in use talks with somebody
-_OWN = "identity IS NOT NULL OR handset_at IS NOT NULL OR book_count IS NOT NULL OR circle_count IS NOT NULL"
+_OWN = "identity IS NOT NULL OR handset_at IS NOT NULL OR book_count > 0 OR circle_count IS NOT NULL"
 
 
 def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFrame:
@@ -42,11 +42,16 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
         "circle": candidates.calling_circle(records, people, partners),
         "contact": candidates.contacts(records, people, partners),
     }
-    named = [road.withColumnRenamed("via", f"via_{name}") for name, road in roads.items()]
+    named = [records.keep(road.withColumnRenamed("via", f"via_{name}")) for name, road in roads.items()]
     rows = reduce(lambda a, b: a.join(b, ["person_id", "phone"], "full"), named)
     rows = records.keep(rows.where("phone LIKE 'tel_%'"))
-    found = _honest(records, rows, people).withColumn("own", F.expr(_OWN))
-    found = records.keep(found.withColumn("own", F.col("own") & ~_named_kin()))
+    owners = records.own_numbers.join(rows.select("phone").distinct(), "phone", "left_semi")
+    owners = records.keep(owners.select(F.col("person_id").alias("owner"), "phone").distinct())
+    found = _honest(records, rows, owners).withColumn("own", F.coalesce(F.expr(_OWN), F.lit(False)))
+    stated = owners.join(rows.select("person_id", "phone"), "phone").where("owner <> person_id")
+    stated = stated.select("person_id", "phone", F.lit(True).alias("stated_by_other")).distinct()
+    found = found.join(stated, ["person_id", "phone"], "left")
+    found = records.keep(found.withColumn("own", F.col("own") & ~_somebody_elses()))
     asked = found.select("phone").distinct()
     told = (
         found.join(_tries(records, found), ["person_id", "phone"], "left")
@@ -58,8 +63,8 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
     told = told.join(_others(records, people), "person_id", "left")
     known_at = F.greatest("named_at", "last_at", "handset_at", "identity_at")
     counts = (
-        "failed_tries", "touch_count", "new_touch_count", "failed_others", "refusing_others", "calls", "answered", "outs",
-        "ins", "working",
+        "failed_tries", "touch_count", "new_touch_count", "failed_others", "refusing_others", "calls", "answered",
+        "outs", "ins", "working",
     )  # fmt: skip
     flags = ("invalid", "refused", "mutual", "listed", "emergency")
     return told.withColumns(
@@ -74,10 +79,14 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
     ).drop("alive_at", "changed_hands_at")
 
 
-def _named_kin() -> Column:
-    """Whether the borrower named the number as somebody else's: then it is theirs, whatever else speaks for it."""
-    kin = F.coalesce(F.col("relation").isin(*KIN, "colleague", "friend") | F.col("emergency"), F.lit(False))
-    return kin & F.col("identity").isNull()
+def _somebody_elses() -> Column:
+    """Whether the number is another person's, whatever else speaks for the borrower, unless an identity proves it.
+
+    Another person stated it, the borrower listed it, or it talked with the old number before that failed: a spouse who
+    puts her card into the borrower's handset is no borrower.
+    """
+    known = F.coalesce("stated_by_other", F.lit(False)) | F.coalesce("listed", F.lit(False))
+    return (known | F.coalesce(F.col("calls") > 0, F.lit(False))) & F.col("identity").isNull()
 
 
 def _days_ago(records: Records, days: int) -> Column:
@@ -100,22 +109,19 @@ def _role() -> Column:
     )
 
 
-def _honest(records: Records, rows: DataFrame, people: DataFrame) -> DataFrame:
-    """Take out numbers of hubs, of services, of the borrower's ring, and of known fraudsters."""
-    owners = records.own_numbers.join(rows.select("phone").distinct(), "phone", "left_semi")
-    owners = records.keep(owners.select(F.col("person_id").alias("owner"), "phone").distinct())
-    mine = records.ring_members.join(people, "person_id", "left_semi")
-    together = mine.join(records.ring_members.withColumnRenamed("person_id", "owner"), "ring_id")
-    ring = together.join(owners, "owner").where("owner <> person_id").select("person_id", "phone").distinct()
+def _honest(records: Records, rows: DataFrame, owners: DataFrame) -> DataFrame:
+    """Take out numbers of hubs, of services, of ring members, and of known fraudsters; not the borrower's own."""
     latest = (
         records.raw("labels").groupBy("person_id").agg(F.max(F.struct("confirmed_at", "label"))["label"].alias("label"))
     )
     frauds = latest.where("label = 'fraud'").select(F.col("person_id").alias("owner"))
-    bad = owners.join(frauds, "owner").select("phone").distinct()
+    rings = records.ring_members.select(F.col("person_id").alias("owner"))
+    bad = owners.join(frauds.unionByName(rings).distinct(), "owner")
+    theirs = rows.select("person_id", "phone").join(bad, "phone").where("owner <> person_id")
     kinds = records.phone_kinds.where("kind = 'service'").select("phone")
     hubs = records.barred.select(F.col("id").alias("phone"))
-    out = bad.unionByName(kinds).unionByName(hubs).distinct()
-    return rows.join(ring, ["person_id", "phone"], "left_anti").join(out, "phone", "left_anti")
+    out = kinds.unionByName(hubs).distinct()
+    return rows.join(theirs, ["person_id", "phone"], "left_anti").join(out, "phone", "left_anti")
 
 
 def _tries(records: Records, found: DataFrame) -> DataFrame:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from algorithms.contact.gate import Attempt, Call, History, Outcome, may_contact
+from algorithms.contact.gate import Attempt, Call, Decision, History, Outcome, Rule, may_contact
 from algorithms.contact.holdout import held_out
 from algorithms.contact.policy import Policy
 from algorithms.leads import sentences
@@ -32,7 +32,7 @@ _ROW = (
     "person_id", "phone", "own", "relation", "emergency", "listed", "identity", "identity_at", "via_identity",
     "handset_at", "handset_persons", "via_handset", "book_count", "beside_count", "via_books", "circle_count",
     "circle_dice", "via_circle", "circle_out", "calls", "answered", "last_at", "share", "called_by", "called_to",
-    "touch_count", "new_touch_count", "mutual", "failed_tries", "invalid", "passed_on", "alive",
+    "touch_count", "new_touch_count", "mutual", "failed_tries", "invalid", "refused", "passed_on", "alive",
     "probability",
 )  # fmt: skip
 _MORNING = time(10)
@@ -107,6 +107,8 @@ class _Judge:
                 sentences.related(row), frozenset(origin),
             )  # fmt: skip
             decision = may_contact(history, call, self._law.policies, self._morning)
+            if row["refused"] and decision.rule != Rule.DO_NOT_CONTACT:  # whoever refused, about whomever
+                decision = Decision(False, Rule.REFUSED, decision.policy, None)
             yield {
                 "loan_id": loan["loan_id"], "applicant_id": loan["applicant_id"], "person_id": loan["person_id"],
                 "as_of_date": self._at.date(), "rank": rank, "phone": row["phone"], "route": sentences.route(row),

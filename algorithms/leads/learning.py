@@ -41,19 +41,25 @@ def learned(records: Records, rules: LeadRules, made_here: pl.DataFrame | None =
     if not has_table(path):
         return Learned(rules.weights, 0)
     table = records.spark.read.format("delta").load(str(path)).where(F.col("as_of_date") < F.lit(records.at.date()))
-    columns = ["person_id", "phone", "as_of_date", "x", "x0"]
-    tried = records.attempts.join(table.select("person_id").distinct(), "person_id", "left_semi")
-    attempts = _frame(tried.select("person_id", "phone", "at", "outcome"))
+    table = table.where(F.col("terms") == rules.digest)
+    attempts = records.attempts.select("person_id", "phone", "at", "outcome")
     if made_here is not None and len(made_here):
-        persons = _frame(records.persons)
-        here = made_here.join(persons, on="applicant_id").filter(pl.col("attempted_at") <= records.at)
-        attempts = pl.concat(
-            [attempts, here.select("person_id", "phone", at="attempted_at", outcome="outcome")]
-        ).unique()
-    if not len(attempts):
-        return Learned(rules.weights, 0)
-    candidates = _frame(table.select(*columns).where(F.col("terms") == rules.digest))
-    sets = choices(candidates, attempts, records.at.date())
+        ours = made_here.select("applicant_id", "phone", at="attempted_at", outcome="outcome")
+        rows = records.spark.createDataFrame(ours.to_pandas()).join(records.persons, "applicant_id")
+        attempts = (
+            attempts.unionByName(rows.select(*attempts.columns)).where(F.col("at") <= F.lit(records.at)).distinct()
+        )
+    # Of the nights that named a number, the last before it was called; of a borrower, the first of these. Few were
+    # called, and only they come to this process.
+    tries = table.select("person_id", "phone", "as_of_date").join(attempts, ["person_id", "phone"])
+    tries = tries.where(F.to_date("at") > F.col("as_of_date"))
+    last = tries.groupBy("person_id", "phone", "at").agg(F.max("as_of_date").alias("as_of_date"))
+    nights = last.groupBy("person_id").agg(F.min(F.struct("at", "as_of_date"))["as_of_date"].alias("as_of_date"))
+    nights = records.keep(nights)
+    known = _frame(
+        table.join(nights, ["person_id", "as_of_date"]).select("person_id", "phone", "as_of_date", "x", "x0")
+    )
+    sets = choices(known, _frame(attempts.join(nights, "person_id", "left_semi")), records.at.date())
     if not len(sets):
         return Learned(rules.weights, 0)
     numbered = sets["person_id"].rank("dense").to_numpy().astype(np.int64) - 1

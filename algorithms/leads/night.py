@@ -72,7 +72,7 @@ def counts(states: DataFrame, found: DataFrame) -> dict[str, Any]:
 
 def with_proof(states: DataFrame) -> DataFrame:
     """Return the states as they are written: `numbers` with the new ones among them, and `proof` as JSON text."""
-    since = F.date_format("failing_since", "yyyy-MM-dd")
+    since = F.date_format("first_failed_at", "yyyy-MM-dd")
     failed = F.concat(
         F.col("failed_count").cast("string"), F.lit(" failed calls to own numbers, the first on "), since, F.lit(".")
     )

@@ -30,18 +30,21 @@ def phone_ownership(records: Records, asked: DataFrame) -> DataFrame:
 
     Returns:
         `person_id`, `phone` (together the key), `known_from` (when it was first said to be theirs), `held_from`,
-        `held_to` (null while nothing ends it), `confirmed_at` (when anything last said it was theirs), `probability`
-        that it is still theirs at the moment, and `why`: the signs against it, keys of `LEFT`.
+        `held_to` (null while nothing ends it), `confirmed_at` (when they last stated it or answered on it; of a number
+        that only carriers report, `known_from`), `probability` that it is still theirs at the moment, and `why`: the
+        signs against it, keys of `LEFT`.
     """
     own = records.own_numbers.join(asked, "person_id", "left_semi")
+    reported = F.col("held_from").isNotNull() | F.col("held_to").isNotNull()
     held = own.groupBy("person_id", "phone").agg(
         F.min(F.coalesce("held_from", "at")).alias("held_from"),
         F.min("at").alias("known_from"),
-        F.max("at").alias("stated_at"),
-        F.max(F.struct("at", "held_to"))["held_to"].alias("closed_at"),
+        F.max(F.when(~reported, F.col("at"))).alias("stated_at"),
+        F.max(F.when(reported, F.struct("at", "held_to")))["held_to"].alias("closed_at"),
+        F.collect_set("held_from").alias("opened_as_theirs"),
     )
     held = records.keep(held.join(_reached(records, held), ["person_id", "phone"], "left"))
-    held = held.withColumn("confirmed_at", F.greatest("stated_at", "reached_at"))
+    held = held.withColumn("confirmed_at", F.coalesce(F.greatest("stated_at", "reached_at"), "known_from"))
     phones = held.select("phone").distinct()
     told = (
         held.join(_reports(records, held), ["person_id", "phone"], "left")
@@ -72,10 +75,8 @@ def phone_ownership(records: Records, asked: DataFrame) -> DataFrame:
     chance: Column = F.exp(-YEARLY_CHANGE * F.greatest(years, F.lit(0.0)))
     for sign, holds in signs.items():
         chance = chance * F.when(holds, F.lit(LEFT[sign])).otherwise(F.lit(1.0))
-    ended = F.least(
-        F.when(signs["closed"], F.coalesce("closed_at", "reported_closed_at")),
-        "opened_later_at",
-    )
+    closed = F.when(F.col("closed_at") >= F.col("confirmed_at"), F.col("closed_at"))
+    ended = F.least(closed, "reported_closed_at", "opened_later_at", "other_at")
     return told.select(
         "person_id", "phone", "known_from", "held_from", ended.alias("held_to"), "confirmed_at",
         chance.alias("probability"),
@@ -86,8 +87,7 @@ def phone_ownership(records: Records, asked: DataFrame) -> DataFrame:
 def _reached(records: Records, held: DataFrame) -> DataFrame:
     """What calls to a person's own numbers said: when they were last reached there, and what came after."""
     tries = records.attempts.join(held.select("person_id", "phone", "stated_at"), ["person_id", "phone"])
-    debtor = F.col("outcome").isin("right_person", "refused")
-    reached = F.max(F.when(debtor, F.col("at")))
+    reached = F.max(F.when(F.col("outcome") == "right_person", F.col("at")))
     sums = tries.groupBy("person_id", "phone").agg(
         reached.alias("reached_at"),
         F.collect_list(F.struct("at", "outcome")).alias("tries"),
@@ -103,14 +103,13 @@ def _reached(records: Records, held: DataFrame) -> DataFrame:
 
 def _reports(records: Records, held: DataFrame) -> DataFrame:
     """What carriers reported of a number after it was last confirmed: closed, opened anew, another card or handset."""
-    reports = records.raw("phones").join(
-        held.select("person_id", "phone", "confirmed_at", F.col("held_from").alias("theirs_from")), "phone"
-    )
+    reports = records.raw("phones").join(held.select("person_id", "phone", "confirmed_at", "opened_as_theirs"), "phone")
+    another = (F.col("opened_at") > F.col("confirmed_at")) & ~F.array_contains("opened_as_theirs", F.col("opened_at"))
     later = F.col("observed_at") > F.col("confirmed_at")
     newest_before = F.max(F.when(~later, F.struct("observed_at", "iccid", "imei")))
     newest_after = F.max(F.when(later, F.struct("observed_at", "iccid", "imei")))
     sums = reports.groupBy("person_id", "phone").agg(
-        F.min(F.when(F.col("opened_at") > F.col("confirmed_at"), F.col("opened_at"))).alias("opened_later_at"),
+        F.min(F.when(another, F.col("opened_at"))).alias("opened_later_at"),
         F.max(F.when(F.col("closed_at") >= F.col("confirmed_at"), F.col("closed_at"))).alias("reported_closed_at"),
         newest_before.alias("before"),
         newest_after.alias("after"),
@@ -124,10 +123,17 @@ def _reports(records: Records, held: DataFrame) -> DataFrame:
 
 
 def _others(records: Records, held: DataFrame) -> DataFrame:
-    """When another person stated the number after it was last confirmed: `other_at`."""
-    mine = held.select("person_id", "phone", "confirmed_at")
-    theirs = records.own_numbers.select(F.col("person_id").alias("other_person"), "phone", "at")
+    """When another person stated the number after it was last confirmed: `other_at`; not one of the same id number."""
+    known = records.raw("applications").where("id_number IS NOT NULL")
+    ids = known.groupBy("person_id").agg(F.collect_set("id_number").alias("ids"))
+    mine = held.select("person_id", "phone", "confirmed_at").join(ids, "person_id", "left")
+    hubs = records.barred.select(F.col("id").alias("phone"))
+    stated = records.own_numbers.where("held_from IS NULL AND held_to IS NULL").join(hubs, "phone", "left_anti")
+    theirs = stated.groupBy(F.col("person_id").alias("other_person"), "phone").agg(F.max("at").alias("at"))
+    others_ids = ids.select(F.col("person_id").alias("other_person"), F.col("ids").alias("other_ids"))
     pairs = mine.join(theirs, "phone").where("other_person <> person_id AND at > confirmed_at")
+    same = F.coalesce(F.arrays_overlap("ids", "other_ids"), F.lit(False))
+    pairs = pairs.join(others_ids, "other_person", "left").where(~same)
     return pairs.groupBy("person_id", "phone").agg(F.min("at").alias("other_at"))
 
 

@@ -45,7 +45,7 @@ class Records:
         if not as_of.exists(self.lake, "applicant_person"):
             return self.spark.createDataFrame([], "applicant_id string, person_id string")
         table = self.spark.read.format("delta").load(str(self.lake.graph("applicant_person")))
-        return as_of.visible(table, self.at).select("applicant_id", "person_id")
+        return self.keep(as_of.visible(table, self.at).select("applicant_id", "person_id"))
 
     def raw(self, source: str) -> DataFrame:
         """Return the rows of a landing source, with `person_id` where they name an applicant."""
@@ -55,7 +55,8 @@ class Records:
         rows = as_of.raw(self.spark, self.lake, source, event_at, self.at)
         names = [column.split()[0] for column in columns.split(", ")]
         rows = self.spark.createDataFrame([], columns) if rows is None else rows.select(*names)
-        self._read[source] = rows.join(self.persons, "applicant_id") if "applicant_id" in names else rows
+        rows = rows.join(self.persons, "applicant_id") if "applicant_id" in names else rows
+        self._read[source] = self.keep(rows) if source == "applications" else rows  # it is asked again and again
         return self._read[source]
 
     def events(self, table: str) -> DataFrame:
@@ -71,18 +72,34 @@ class Records:
 
     @cached_property
     def attempts(self) -> DataFrame:
-        """One row an attempt: `person_id` of the borrower, `applicant_id`, `loan_id`, `phone`, `at`, `outcome`."""
-        rows = self.raw("contact_attempts")
-        return rows.select("person_id", "applicant_id", "loan_id", "phone", F.col("attempted_at").alias("at"),
-                           "outcome")  # fmt: skip
+        """One row an attempt: `person_id` of the loan's borrower, `loan_id`, `phone`, `at`, `outcome`."""
+        of_loan = self.raw("loans").select("loan_id", F.col("person_id").alias("borrower"))
+        rows = self.raw("contact_attempts").join(of_loan, "loan_id", "left")
+        told = rows.select(
+            F.coalesce("borrower", "person_id").alias("person_id"), "loan_id", "phone",
+            F.col("attempted_at").alias("at"), "outcome",
+        )  # fmt: skip
+        return self.keep(told)
 
     @cached_property
     def own_numbers(self) -> DataFrame:
         """One row each time a number was stated or reported as a person's: `person_id`, `phone`, `at`, `held_from`,
-        `held_to`."""
-        return self.events("uses_phone").select(
+        `held_to` (of carriers' reports, else null), `answered`.
+
+        A number on which a borrower answered is theirs too, unless somebody else stated it or they list it as a
+        contact's.
+        """
+        told = self.events("uses_phone").select(
             F.col("src").alias("person_id"), F.col("dst").alias("phone"), "at", "held_from", "held_to"
         )
+        answered = self.attempts.where("outcome = 'right_person'").select("person_id", "phone", "at")
+        listed = self.events("lists_contact").select(F.col("src").alias("person_id"), F.col("dst").alias("phone"))
+        alone = answered.join(told.select("phone"), "phone", "left_anti").join(
+            listed, ["person_id", "phone"], "left_anti"
+        )
+        none = F.lit(None).cast("timestamp")
+        alone = alone.withColumns({"held_from": none, "held_to": none, "answered": F.lit(True)})
+        return self.keep(told.withColumn("answered", F.lit(False)).unionByName(alone))
 
     def talks(self, phones: DataFrame, *, once: bool = False) -> DataFrame:
         """Return the calls of some numbers, each seen from their end: `phone`, `other`, `at`, `seconds`, `out`.
@@ -114,16 +131,18 @@ class Records:
 
     @cached_property
     def barred(self) -> DataFrame:
-        """Return `id` of nodes that must not lead anywhere: hubs of the newest registry up to the day that join nobody.
+        """Return `id` of nodes that must not lead anywhere: all of the newest registry of hubs up to the day.
 
-        A person's override counts, as it does for rings.
+        Also those of which nothing honest explains why so many share them, such as an agent's number; a person's word
+        that a node is no hub counts, as it does for rings.
         """
         path = self.lake.results("hubs")
         if not has_table(path):
             return self.spark.createDataFrame([], "id string")
         rows = self.spark.read.format("delta").load(str(path)).where(F.col("as_of_date") <= F.lit(self.at.date()))
         newest = rows.agg(F.max("as_of_date").alias("as_of_date"))
-        return rows.join(newest, "as_of_date").where("NOT joins").select("id").distinct()
+        named = rows.join(newest, "as_of_date").where("override IS NULL OR override <> 'not_hub'")
+        return self.keep(named.select("id").distinct())
 
     @cached_property
     def ring_members(self) -> DataFrame:

@@ -54,7 +54,10 @@ def via(row: Row) -> list[str]:
     nodes: list[str] = [row["person_id"]]
     for road in ("via_identity", "via_handset", "via_books", "via_circle") if row["own"] else ():
         nodes += row[road] or []
-    return list(dict.fromkeys([*nodes, row["phone"]]))
+    if not row["own"]:
+        nodes += [number for number in (row["called_by"] or row["called_to"],) if number and not row["listed"]]
+    # A number known from a call alone is no node of the graph.
+    return list(dict.fromkeys([*nodes, *([] if row["identity"] == "answered" else [row["phone"]])]))
 
 
 def evidence(row: Row) -> list[Item]:
@@ -64,7 +67,10 @@ def evidence(row: Row) -> list[Item]:
 
 def _own(row: Row) -> list[Item]:
     person, phone, items = row["person_id"], row["phone"], []
-    if row["identity"] == "own_record":
+    if row["identity"] == "answered":
+        text = f"The borrower answered on this number on {_on(row['identity_at'])}; nobody has tried it since."
+        items.append(_item(text, [person], []))
+    elif row["identity"] == "own_record":
         text = f"The number has stood under the borrower's own name since {_on(row['identity_at'])}."
         items.append(_item(text, [person, phone], [("USES_PHONE", person, phone)]))
     elif row["identity"] is not None:
@@ -127,15 +133,16 @@ def _contact(row: Row) -> list[Item]:
 
 
 def _common(row: Row) -> list[Item]:
-    phone, items = row["phone"], []
+    items: list[Item] = []
+    phone = [] if row["identity"] == "answered" else [row["phone"]]
     if row["failed_tries"]:
-        items.append(_item(f"{_count(row['failed_tries'], 'call')} to it failed before.", [phone], []))
+        items.append(_item(f"{_count(row['failed_tries'], 'call')} to it failed before.", phone, []))
     if row["invalid"]:
-        items.append(_item("It was invalid when last called.", [phone], []))
+        items.append(_item("It was invalid when last called.", phone, []))
     if row["passed_on"]:
-        items.append(_item("Its carrier says that it changed hands since.", [phone], []))
+        items.append(_item("Its carrier says that it changed hands since.", phone, []))
     if not row["alive"]:
-        items.append(_item("No call of it is known of the last 30 days.", [phone], []))
+        items.append(_item("No call of it is known of the last 30 days.", phone, []))
     return items
 
 

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from algorithms.leads.records import Records
 
+UNCALLED_DAYS = 30  # overdue, from which a borrower whom nobody called yet is looked for
 FAILURES = 3  # in a row, on each own number; the strictest of the policies at hand
 OWN = 0.5  # chance that a number is still theirs, from which it must have failed as well
 UNSEEN_DAYS = 60  # before the first failure: when the silence is taken to have begun where no sign of life is known
@@ -63,7 +64,9 @@ def contact_states(records: Records, ownership: DataFrame) -> DataFrame:
         .when(right.isNotNull() | (failures > 0), "doubtful")
         .otherwise("unknown")
     )
-    looked_for = (F.col("overdue_cny") > 0) & ~alive & F.col("state").isin("lost", "doubtful", "unknown")
+    long_due = F.col("since") <= F.lit(records.at) - F.expr(f"INTERVAL {UNCALLED_DAYS} DAYS")
+    called = F.col("state").isin("lost", "doubtful") | ((F.col("state") == "unknown") & long_due)
+    looked_for = F.coalesce((F.col("overdue_cny") > 0) & ~alive & called, F.lit(False))
     unseen = F.col("since") - F.expr(f"INTERVAL {UNSEEN_DAYS} DAYS")
     return (
         told.withColumn("state", state)
@@ -81,11 +84,11 @@ def _loans(records: Records) -> DataFrame:
     now = F.lit(records.at)
     dues = records.raw("repayments")
     paid = F.coalesce(F.col("paid_at") <= now, F.lit(False))
-    owed = F.when((F.col("due_at") < now) & ~paid, F.col("due_cny").cast("decimal(28,2)"))
-    sums = dues.groupBy("loan_id").agg(
-        F.sum(owed).cast("double").alias("overdue_cny"),
-        F.min(F.when(owed.isNotNull(), F.col("due_at"))).alias("overdue_since"),
-    )
+    part = F.when(paid, F.coalesce("paid_cny", "due_cny")).otherwise(F.lit(0.0))  # an instalment may be paid in part
+    owed = F.when(F.col("due_at") < now, (F.col("due_cny") - part).cast("decimal(28,2)"))
+    sums = dues.withColumn("owed", owed).where("owed > 0").groupBy("loan_id").agg(
+        F.sum("owed").cast("double").alias("overdue_cny"), F.min("due_at").alias("overdue_since")
+    )  # fmt: skip
     called = records.attempts.select("loan_id", F.lit(True).alias("called")).distinct()
     loans = records.raw("loans").select("loan_id", "applicant_id", "person_id", "status")
     return (
@@ -115,7 +118,7 @@ def _people(records: Records, ownership: DataFrame, loans: DataFrame) -> DataFra
         .agg(F.sort_array(F.collect_list(F.struct("at", "outcome"))).alias("tries"))
     )  # fmt: skip
     owing = loans.groupBy("person_id").agg(F.min("overdue_since").alias("overdue_since"))
-    numbers = owing.join(ownership, "person_id").join(failed, ["person_id", "phone"], "left")
+    numbers = owing.join(ownership, "person_id", "left").join(failed, ["person_id", "phone"], "left")
     first = F.min(F.element_at("tries", 1)["at"]).over(Window.partitionBy("person_id"))
     numbers = numbers.withColumn("first_failed_at", first).withColumn(
         "since", F.coalesce("first_failed_at", "overdue_since")
@@ -135,9 +138,9 @@ def _people(records: Records, ownership: DataFrame, loans: DataFrame) -> DataFra
     # A number that passed on to somebody else is no longer a way to the borrower, unless it was tried.
     counts = tried | (~fresh & (F.col("probability") >= OWN))
     sums = numbers.groupBy("person_id").agg(
-        F.collect_set(F.when(counts, F.col("phone"))).alias("numbers"),
-        F.collect_set(F.when(fresh, F.col("phone"))).alias("new_numbers"),
-        F.collect_set(F.when(gave_out, F.col("phone"))).alias("failed_numbers"),
+        F.sort_array(F.collect_set(F.when(counts, F.col("phone")))).alias("numbers"),
+        F.sort_array(F.collect_set(F.when(fresh, F.col("phone")))).alias("new_numbers"),
+        F.sort_array(F.collect_set(F.when(gave_out, F.col("phone")))).alias("failed_numbers"),
         F.min(F.when(counts, gave_out)).alias("all_failed"),
         F.max(F.when(gave_out, nth)).alias("proven_at"),
         F.sum(n).alias("failed_count"),
@@ -160,9 +163,9 @@ def _life(records: Records, people: DataFrame, ownership: DataFrame) -> DataFram
     before, or with an unnamed one; payments.
     """
     first = people.select("person_id", "since")
-    passed_on = F.arrays_overlap("why", F.array(*map(F.lit, ("closed", "opened_later", "other_circle"))))
-    theirs = ownership.where(~passed_on).select("person_id", "phone", "known_from")
+    theirs = ownership.where("NOT array_contains(why, 'other_circle')").select("person_id", "phone", "held_to")
     logged = records.raw("calls").where("duration_s > 0").join(theirs, "phone")
+    logged = logged.where("held_to IS NULL OR started_at < held_to")
     calls = logged.select("person_id", F.col("started_at").alias("at"))
     seen = records.raw("devices").join(first, "person_id").select(
         "person_id", "iccid", F.col("event_at").alias("at"), "since"
