@@ -47,14 +47,15 @@ def find_leads(
     states = records.keep(state.contact_states(records, owners))
     people = records.keep(candidates.silent_people(states, owners))
     old = records.keep(candidates.old_numbers(people, owners))
-    told = blend.terms(evidence.lead_evidence(records, people, old), rules)
+    known = records.keep(evidence.lead_evidence(records, people, old))
+    told = records.keep(blend.terms(known, rules))  # in steps: one projection of both is too long to be compiled
     ranked = records.keep(blend.ranked(told, rules, weights.weights))
     chosen = named(ranked, rules)
     found = records.keep(leads(chosen, states, records.attempts, law, at))
     _save(with_proof(states), lake, "contact_states", day)
     _save(owners, lake, "phone_ownership", day)
-    told = ranked.withColumn("terms", F.lit(rules.digest)).select(*_CANDIDATE)
-    _write(told, str(lake.features("lead_candidates")), day)
+    kept = ranked.withColumn("terms", F.lit(rules.digest)).select(*_CANDIDATE)
+    _write(kept, str(lake.features("lead_candidates")), day)
     _save(found, lake, "leads", day)
     return counts(states, found) | {"learned_from": weights.borrowers}
 
