@@ -13,7 +13,7 @@ from algorithms.leads import blend, candidates, evidence, ownership, state
 from algorithms.leads.leads import Law, leads, named
 from algorithms.leads.learning import learned
 from algorithms.leads.records import Records
-from graph.lake import Lake
+from graph.lake import Lake, has_table
 
 _CANDIDATE = ("person_id", "phone", "own", "role", "terms", "x", "x0", "right", "reach", "probability", "harm", "score")
 
@@ -43,6 +43,8 @@ def find_leads(
     records = Records(spark, lake, at)
     weights = learned(records, rules, made_here)
     asked = records.keep(state.asked_persons(records))
+    if asked.isEmpty() and not has_table(lake.results("contact_states")):
+        return dict.fromkeys(("loans_looked_for", "loans_with_lead", "loans_allowed", "rows_out"), 0) | {"states": {}}
     owners = records.keep(ownership.phone_ownership(records, asked))
     states = records.keep(state.contact_states(records, owners))
     people = records.keep(candidates.silent_people(states, owners))

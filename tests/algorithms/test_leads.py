@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -167,6 +168,26 @@ def test_a_recycled_number_is_no_longer_its_old_holders(found):
     kept = owners.filter(pl.col("phone") == SilentWorld.old("found")).row(0, named=True)
     assert kept["probability"] > 0.9
     assert kept["held_to"] is None
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize(
+    ("sources", "states"),
+    [
+        (("applications", "loans", "repayments"), {"deceased", "unknown"}),
+        (("loans", "repayments", "contact_attempts"), {"deceased", "unknown", "doubtful", "reachable"}),
+        ((), set()),
+    ],
+)
+def test_a_lake_of_few_sources_names_nobody_and_ends_well(spark, tmp_path, sources, states):
+    lake = Lake(tmp_path / "lake")
+    silent_world().write(lake)
+    for folder in [*(lake.root / "raw").iterdir(), *(lake.root / "graph").iterdir()]:
+        if folder.name not in (*sources, "applicant_person"):
+            shutil.rmtree(folder)
+    told = find_leads(spark, lake, DAY, AT, Law((read_policy("cn"),)))
+    assert set(told["states"]) == states
+    assert told["rows_out"] == 0
 
 
 def test_nothing_that_happens_or_is_told_later_changes_a_night(spark, found):
