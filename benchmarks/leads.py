@@ -31,8 +31,8 @@ from ingest.run import ingest
 from ingest.synthetic import write_world
 
 RESULTS = Path(__file__).parent / "results" / "leads.json"
-# The weights in rules/leads.yml were written with the first of these worlds in view; figures of the second were printed on the way. More
-# loans go bad than by default, so that there are enough cases to count.
+# The weights in rules/leads.yml were written with the first of these worlds in view; figures of the second were printed
+# on the way. More loans go bad than by default, so that there are enough cases to count.
 WORLDS: dict[str, dict[str, Any]] = {
     "seen, 30 % lost": {"applicants": 10_000, "nights": 2, "seed": 41, "lost_share": 0.3, "bad_share": 0.1},
     "unseen, 30 % lost": {"applicants": 10_000, "nights": 2, "seed": 142, "lost_share": 0.3, "bad_share": 0.1},
