@@ -1,0 +1,214 @@
+"""Users, their roles and their sessions: Flask-Security's records in the tables `explorer_users` and `explorer_roles`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask
+from flask_security import RoleMixin, Security, SQLAlchemySessionUserDatastore, UserMixin, hash_password
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, String, Table, Text, func, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session, sessionmaker
+
+from algorithms.contact.store import Utc
+from explorer.rights import Role
+from explorer.store import METADATA, ExplorerStore
+
+NAME_LENGTH = 64
+PASSWORDS = {  # argon2 salts by itself: no pepper that a lost file would lose
+    "SECURITY_PASSWORD_HASH": "argon2", "SECURITY_PASSWORD_SCHEMES": ["argon2"], "SECURITY_PASSWORD_SINGLE_HASH": True,
+    "SECURITY_USER_IDENTITY_ATTRIBUTES": [{"name": {"mapper": str, "case_insensitive": True}}],
+}  # fmt: skip
+PASSWORD_LENGTH = 12  # at least, of one that a person thinks up
+
+
+class AccountError(Exception):
+    """A user that cannot be made or changed so; the text says why and what to do."""
+
+
+class Base(DeclarativeBase):
+    """The declared tables lie among the explorer's other ones."""
+
+    metadata = METADATA
+
+
+_HELD = Table(
+    "explorer_users_roles", METADATA,
+    Column("user_id", ForeignKey("explorer_users.id"), primary_key=True),
+    Column("role_id", ForeignKey("explorer_roles.id"), primary_key=True),
+)  # fmt: skip
+
+
+class HeldRole(Base, RoleMixin):
+    """A role as a row."""
+
+    __tablename__ = "explorer_roles"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), unique=True)
+
+
+class User(Base, UserMixin):
+    """One user; `active` is false while they are locked. `language` and `theme` are what they chose, if they did."""
+
+    __tablename__ = "explorer_users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    password: Mapped[str] = mapped_column(String(255))
+    active: Mapped[bool] = mapped_column(Boolean)
+    fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    language: Mapped[str | None] = mapped_column(String(8))
+    theme: Mapped[str | None] = mapped_column(String(8))
+    made_at: Mapped[datetime] = mapped_column(Utc)
+    roles: Mapped[list[HeldRole]] = relationship(secondary=_HELD, order_by=HeldRole.name)
+
+    @property
+    def role_names(self) -> frozenset[str]:
+        """The names of their roles."""
+        return frozenset(role.name for role in self.roles)
+
+
+SESSIONS = Table(
+    "explorer_sessions", METADATA,
+    Column("digest", String(64), primary_key=True),  # of the id in the cookie: who reads the table cannot use it
+    Column("user_id", Integer, ForeignKey("explorer_users.id"), nullable=False, index=True),
+    Column("begun_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("why", Text),
+)  # fmt: skip
+
+
+class Accounts:
+    """The users of one store."""
+
+    def __init__(self, store: ExplorerStore) -> None:
+        self._store = store
+        self.session = scoped_session(sessionmaker(store.engine))  # reads; it is a request's and ends with it
+        self.records = SQLAlchemySessionUserDatastore(self.session, User, HeldRole)
+
+    def attach(self, app: Flask, **options: Any) -> Security:
+        """Let Flask-Security serve sign-in and sessions of the app with these users."""
+        app.teardown_appcontext(lambda _error: self.session.remove())
+        return Security(app, self.records, **options)
+
+    def find(self, name: str) -> User | None:
+        """Return the user of a name, however it is capitalized."""
+        return _find(self.session(), name)
+
+    def all(self) -> list[User]:
+        """Return all users by name."""
+        return list(self.session.scalars(select(User).order_by(User.name)))
+
+    def add(self, name: str, roles: Iterable[str], password: str) -> None:
+        """Make a user; runs inside an application context, for the hash.
+
+        Raises:
+            AccountError: the name is taken or no name, there is no role, or the password is too short.
+        """
+        name = name.strip()
+        if not name or len(name) > NAME_LENGTH or not name.isprintable():
+            raise AccountError(f"A user's name has 1 to {NAME_LENGTH} printable characters.")
+        hashed = hash_password(checked(password))
+        with self._writing() as session:
+            if _find(session, name) is not None:
+                raise AccountError("There is a user of that name already. Choose another name, or change that user.")
+            held = _held(session, roles)
+            session.add(
+                User(name=name, password=hashed, active=True, made_at=datetime.now(UTC), roles=held,
+                     fs_uniquifier=secrets.token_hex(32))
+            )  # fmt: skip
+
+    def set_roles(self, name: str, roles: Iterable[str]) -> None:
+        """Give a user these roles and no others; it holds from their next request on.
+
+        Raises:
+            AccountError: there is no such user, or no role was given.
+        """
+        with self._writing() as session:
+            _named(session, name).roles = _held(session, roles)
+
+    def set_active(self, name: str, active: bool) -> None:
+        """Lock a user out, at once and everywhere, or let them in again.
+
+        Raises:
+            AccountError: there is no such user.
+        """
+        with self._writing() as session:
+            user = _named(session, name)
+            user.active = active
+            user.fs_uniquifier = secrets.token_hex(32)  # every cookie of theirs ends with it
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give a user another password; their sessions end.
+
+        Raises:
+            AccountError: there is no such user, or the password is too short.
+        """
+        hashed = hash_password(checked(password))
+        with self._writing() as session:
+            user = _named(session, name)
+            user.password = hashed
+            user.fs_uniquifier = secrets.token_hex(32)
+
+    def choose(self, name: str, *, language: str | None = None, theme: str | None = None) -> None:
+        """Keep what a user chose for their screen."""
+        with self._writing() as session:
+            user = _named(session, name)
+            user.language = language or user.language
+            user.theme = theme or user.theme
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with self._store.writing() as connection, Session(connection) as session:
+            yield session
+            session.flush()
+        self.session.expire_all()
+
+
+def _find(session: Session, name: str) -> User | None:
+    return session.scalar(select(User).where(func.lower(User.name) == name.strip().lower()))
+
+
+def _named(session: Session, name: str) -> User:
+    user = _find(session, name)
+    if user is None:
+        raise AccountError("There is no user of that name. `python -m explorer users list` shows all.")
+    return user
+
+
+def _held(session: Session, roles: Iterable[str]) -> list[HeldRole]:
+    wanted = sorted(set(roles))
+    if not wanted:
+        raise AccountError(f"A user needs a role: one of {', '.join(Role)}. To keep a user out, lock them.")
+    there = {row.name: row for row in session.scalars(select(HeldRole))}
+    return [there.get(role) or HeldRole(name=str(role)) for role in wanted]
+
+
+def checked(password: str) -> str:
+    """Return a password that is long enough.
+
+    Raises:
+        AccountError: it is not.
+    """
+    if len(password) < PASSWORD_LENGTH or not password.strip():
+        raise AccountError(f"A password needs {PASSWORD_LENGTH} characters or more.")
+    return password
+
+
+@contextmanager
+def users_alone(store: ExplorerStore) -> Iterator[Accounts]:
+    """Open the users without the explorer around them, for commands."""
+    app = Flask("explorer.users")
+    app.config.update(SECRET_KEY="unused: nothing is signed here", **PASSWORDS)
+    accounts = Accounts(store)
+    accounts.attach(app, register_blueprint=False)
+    with app.app_context():
+        yield accounts
+
+
+def invented() -> str:
+    """Return a random password of 120 bits."""
+    return secrets.token_urlsafe(15)

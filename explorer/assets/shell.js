@@ -1,0 +1,52 @@
+// What the frame does in the browser: keys, sign-out, and what becomes of an answer that is no answer.
+window.dash_clientside = window.dash_clientside || {};
+window.dash_clientside.shell = {
+  open_help: () => true,
+};
+
+(() => {
+  const csrf = () => (document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "";
+  const wait = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
+  const tell = async (answer) => {
+    let sentence = "";
+    try { sentence = (await answer.clone().json()).sentence || ""; } catch { return; }
+    const place = document.getElementById("shell-trouble");
+    if (!sentence || !place) return;
+    window.dash_clientside.set_props("shell-trouble", { children: sentence });
+  };
+
+  const fetched = window.fetch.bind(window);
+  window.fetch = async (...request) => {
+    let answer = await fetched(...request);
+    // 503 comes before anything was done, so asking again does nothing twice.
+    for (let tries = 0; answer.status === 503 && answer.headers.get("Retry-After") && tries < 3; tries += 1) {
+      await wait(Number(answer.headers.get("Retry-After")) * (1 + Math.random()));
+      answer = await fetched(...request);
+    }
+    if (answer.status === 401) {
+      const here = window.location.pathname + window.location.search;
+      window.location.assign(`/login?next=${encodeURIComponent(here)}`);
+    } else if (answer.status >= 400) {
+      tell(answer);
+    }
+    return answer;
+  };
+
+  const typing = (target) => target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
+  document.addEventListener("keydown", (event) => {
+    if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") {
+      const search = document.getElementById("shell-search");
+      if (search) { event.preventDefault(); search.focus(); }
+    } else if (event.key === "?") {
+      event.preventDefault();
+      window.dash_clientside.set_props("shell-help", { opened: true });
+    }
+  });
+
+  document.addEventListener("click", async (event) => {
+    if (!event.target.closest || !event.target.closest("#shell-sign-out")) return;
+    await fetched("/logout", { method: "POST", headers: { "X-CSRFToken": csrf() }, redirect: "manual" });
+    window.location.assign("/login");
+  });
+})();
