@@ -242,3 +242,28 @@ WITH r ORDER BY {by}, {_key("r")}
 WITH collect(r) AS found
 RETURN size(found) AS total, [r IN found[..$limit] | r {{.*, evidence: null}}] AS rows
 """
+
+
+# $ids list -> one row a node that is there, its map. Bounded by the list.
+GATHER_NODES: dict[str, str] = {
+    n.label.value: f"UNWIND $ids AS id MATCH (n:{n.label} {{id: id}}) RETURN properties(n) AS node" for n in NODES
+}
+# $pairs list of [src id, dst id] -> one row a relationship that is there. Bounded by the list: a pair of nodes has at
+# most one relationship of a type, found from the end with fewer.
+GATHER_EDGES: dict[tuple[str, str, str], str] = {
+    (e.relationship, e.src.value, e.dst.value): (
+        f"UNWIND $pairs AS pair MATCH (s:{e.src} {{id: pair[0]}}) MATCH (d:{e.dst} {{id: pair[1]}}) "
+        f"MATCH (s)-[r:{e.relationship}]->(d) RETURN properties(r) AS relation, s.id AS src, d.id AS dst, "
+        f"'{e.src}' AS src_label, '{e.dst}' AS dst_label"
+    )
+    for e in EDGES
+}
+
+# $prefix string, $limit integer -> id. A seek in the index of the label's unique ids, bounded by $limit.
+STARTING: dict[str, str] = {
+    n.label.value: f"MATCH (n:{n.label}) WHERE n.id STARTS WITH $prefix RETURN n.id AS id ORDER BY n.id LIMIT $limit"
+    for n in NODES
+}
+
+# No parameters -> night, text of a date. One row, or none before the first load.
+NIGHT = "MATCH (load:Load {id: 'current'}) RETURN load.night AS night"

@@ -18,6 +18,7 @@ from graph.answers import (
     Cursor,
     CursorError,
     Direction,
+    Edge,
     GraphError,
     Layer,
     Newest,
@@ -190,6 +191,43 @@ class GraphReader:
             _named(status, "status", STATUSES)
         rows = self._ask(statement, status=status, typology=typology, min_score=min_score, limit=_limit(limit))
         return Rings(tuple(to_ring(row) for row in rows[0]["rows"]), rows[0]["total"])
+
+    def gather(
+        self, nodes: Iterable[tuple[str, str]], edges: Iterable[tuple[str, tuple[str, str], tuple[str, str]]]
+    ) -> tuple[tuple[Node, ...], tuple[Edge, ...]]:
+        """Return those of the nodes (label, id) and relationships (type, end, end) that are there; the others are not.
+
+        One query for each label and each kind of relationship among them.
+        """
+        by_label: dict[str, list[str]] = {}
+        for label, id in nodes:
+            by_label.setdefault(_label(label), []).append(id)
+        by_kind: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+        for name, (src_label, src), (dst_label, dst) in edges:
+            by_kind.setdefault((name, src_label, dst_label), []).append((src, dst))
+        if unknown := by_kind.keys() - queries.GATHER_EDGES.keys():
+            raise UnknownNameError(f"{len(unknown)} kinds of relationship are not in the schema.")
+        found = [
+            to_node(label, row["node"])
+            for label, ids in by_label.items()
+            for row in self._ask(queries.GATHER_NODES[label], ids=list(dict.fromkeys(ids)))
+        ]
+        links = [
+            to_edge(kind[0], row)
+            for kind, pairs in by_kind.items()
+            for row in self._ask(queries.GATHER_EDGES[kind], pairs=[list(pair) for pair in dict.fromkeys(pairs)])
+        ]
+        return tuple(found), tuple(links)
+
+    def starting_with(self, label: str, prefix: str, limit: int = 10) -> tuple[str, ...]:
+        """Return the first ids of a label that begin with a text, in order."""
+        rows = self._ask(queries.STARTING[_label(label)], prefix=prefix, limit=_limit(limit))
+        return tuple(row["id"] for row in rows)
+
+    def night(self) -> dt.date | None:
+        """Return the night whose graph this is; None before the first load."""
+        rows = self._ask(queries.NIGHT)
+        return dt.date.fromisoformat(rows[0]["night"]) if rows and rows[0]["night"] else None
 
     def _ask(self, statement: str, *, again: bool = True, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows; a statement new to the server may try twice, for its planning counts against the limit."""
