@@ -13,7 +13,7 @@ from graph.queries import Branch
 from graph.schema import EDGES, NODES, Value
 
 _VALUES: tuple[Value, ...] = tuple(value for item in NODES for value in item.values) + tuple(
-    value for item in EDGES for value in item.values
+    value for item in EDGES for value in item.properties
 )
 _TIMES = {value.name: value.type for value in _VALUES if value.type in ("timestamp", "date")}
 _KEYS = frozenset({"id", "first_seen_at", "last_seen_at", "event_count"})

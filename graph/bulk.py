@@ -64,7 +64,7 @@ def node_columns(node_type: NodeType) -> list[str]:
 def edge_columns(edge_type: EdgeType) -> list[str]:
     """Return the header of an edge table's import files, in column order; `weight` stays in the lake."""
     ends = [f":START_ID({edge_type.src})", f":END_ID({edge_type.dst})"]
-    return [*ends, "first_seen_at:LONG", "last_seen_at:LONG", "event_count:LONG", *_value_columns(edge_type.values)]
+    return [*ends, "first_seen_at:LONG", "last_seen_at:LONG", "event_count:LONG", *_value_columns(edge_type.properties)]
 
 
 def build_store(

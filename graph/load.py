@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from graph import as_of, writer
 from graph.bulk import StoreCounts, build_store, publish
 from graph.lake import Lake, has_table, row_count, version
-from graph.schema import TABLES, EdgeType, NodeType, Value
+from graph.schema import EDGES, TABLES, EdgeType, NodeType, Value
 from graph.server import LocalServer
 from graph.tables import spark_type
 
@@ -29,8 +29,27 @@ Connect = Callable[[], AbstractContextManager[Driver]]
 
 
 def versions(lake: Lake) -> dict[str, int]:
-    """Return the Delta version of each node and edge table that the lake holds."""
-    return {t.table: version(lake.graph(t.table)) for t in TABLES if as_of.exists(lake, t.table)}
+    """Return the Delta version of each node and edge table that the lake holds, and of tables that conclude on edges.
+
+    The latter are named `results/<table>`.
+    """
+    tables = {t.table: version(lake.graph(t.table)) for t in TABLES if as_of.exists(lake, t.table)}
+    concluded = {_concluded(t): lake.results(t.concluded_in) for t in EDGES if t.concluded and t.table in tables}
+    return tables | {name: version(path) for name, path in concluded.items() if has_table(path)}
+
+
+def _concluded(table: NodeType | EdgeType) -> str:
+    return f"results/{table.concluded_in}" if isinstance(table, EdgeType) and table.concluded else ""
+
+
+def _held(table: NodeType | EdgeType, tables: Mapping[str, int]) -> tuple[int | None, int | None]:
+    """Return the versions that make a table as Neo4j holds it."""
+    return tables.get(table.table), tables.get(_concluded(table))
+
+
+def moved(table: NodeType | EdgeType, old: Mapping[str, int], new: Mapping[str, int]) -> bool:
+    """Whether a table of the lake, or what was concluded about its edges, is of another version."""
+    return table.table in new and _held(table, old) != _held(table, new)
 
 
 def loaded_versions(driver: Driver, lake: Lake) -> dict[str, int] | None:
@@ -57,6 +76,19 @@ def _table(spark: SparkSession, lake: Lake, table: str, at_version: int) -> Data
     return spark.read.format("delta").option("versionAsOf", at_version).load(str(lake.graph(table)))
 
 
+def _rows(spark: SparkSession, lake: Lake, table: NodeType | EdgeType, tables: Mapping[str, int]) -> DataFrame:
+    """Return a table, its edges with what was concluded about them, at the versions of `tables`."""
+    rows = _table(spark, lake, table.table, tables[table.table])
+    at_version = tables.get(_concluded(table))
+    if at_version is None or not isinstance(table, EdgeType):
+        return rows
+    read = spark.read.format("delta").option("versionAsOf", at_version)
+    said = read.load(str(lake.results(table.concluded_in)))
+    newest = said.join(said.agg(F.max("as_of_date").alias("as_of_date")), "as_of_date")
+    ends = [F.col(name).alias(end) for name, end in zip(table.concluded_ends, ("src", "dst"), strict=True)]
+    return rows.join(newest.select(*ends, *(v.name for v in table.concluded)), ["src", "dst"], "left")
+
+
 def _stored(value: Value) -> Column:
     column = F.col(value.name)
     if value.type == "timestamp":
@@ -72,10 +104,10 @@ def stored(rows: DataFrame, table: NodeType | EdgeType) -> DataFrame:
     seen = [F.unix_seconds(name).alias(name) for name in ("first_seen_at", "last_seen_at")]
     count = ["event_count"] if isinstance(table, EdgeType) else []
     there = set(rows.columns)  # a version from before a column was added lacks it
-    values = [
-        _stored(v) if v.name in there else F.lit(None).cast(spark_type(v.type)).alias(v.name) for v in table.values
-    ]
-    return rows.select(*key, *seen, *count, *values)
+    properties = table.properties if isinstance(table, EdgeType) else table.values
+    none = {v.name: F.lit(None).cast(spark_type(v.type)) for v in properties if v.name not in there}
+    values = [_stored(value) for value in properties]
+    return rows.withColumns(none).select(*key, *seen, *count, *values)
 
 
 def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path) -> dict[str, int]:
@@ -84,7 +116,7 @@ def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path
     for table in TABLES:
         if table.table not in tables:
             continue
-        rows = stored(_table(spark, lake, table.table, tables[table.table]), table)
+        rows = stored(_rows(spark, lake, table, tables), table)
         if isinstance(table, EdgeType):
             rows = rows.withColumn("src", F.xxhash64("src")).withColumn("dst", F.xxhash64("dst"))
         else:
@@ -95,7 +127,7 @@ def export(spark: SparkSession, lake: Lake, tables: dict[str, int], folder: Path
             for name, dtype in rows.dtypes
         ]
         rows.select(*flat).write.option("escape", '"').option("emptyValue", '""').csv(str(folder / kind / table.table))
-    return {name: row_count(lake.graph(name), at_version) for name, at_version in tables.items()}
+    return {t.table: row_count(lake.graph(t.table), tables[t.table]) for t in TABLES if t.table in tables}
 
 
 def full_load(spark: SparkSession, lake: Lake, server: LocalServer, night: str, folder: Path) -> StoreCounts:
@@ -113,13 +145,15 @@ def full_load(spark: SparkSession, lake: Lake, server: LocalServer, night: str, 
     return counts
 
 
-def changes(spark: SparkSession, lake: Lake, table: NodeType | EdgeType, old: int | None, new: int) -> DataFrame:
-    """Return the rows to write and to delete between two versions of a table, with `gone` for the latter."""
-    now = stored(_table(spark, lake, table.table, new), table)
-    if old is None:
+def changes(
+    spark: SparkSession, lake: Lake, table: NodeType | EdgeType, old: Mapping[str, int], new: Mapping[str, int]
+) -> DataFrame:
+    """Return the rows of a table to write and to delete between two `versions`, with `gone` for the latter."""
+    now = stored(_rows(spark, lake, table, new), table)
+    if table.table not in old:
         return now.withColumn("gone", F.lit(False))
     key = ["src", "dst"] if isinstance(table, EdgeType) else ["id"]
-    before = stored(_table(spark, lake, table.table, old), table)
+    before = stored(_rows(spark, lake, table, old), table)
     whole = F.struct(*now.columns)
     pair = before.select(*key, whole.alias("before")).join(now.select(*key, whole.alias("now")), key, "full_outer")
     differ = pair.where(~F.col("before").eqNullSafe(F.col("now")))
@@ -137,18 +171,18 @@ def incremental_load(spark: SparkSession, lake: Lake, connect: Connect, night: s
         writer.ensure_schema(driver)
         old = loaded_versions(driver, lake) or {}
     total = writer.Changes()
-    moved = [t for t in TABLES if t.table in tables and old.get(t.table) != tables[t.table]]
-    found = {t.table: changes(spark, lake, t, old.get(t.table), tables[t.table]).persist() for t in moved}
-    for table in moved:
+    differ = [t for t in TABLES if moved(t, old, tables)]
+    found = {t.table: changes(spark, lake, t, old, tables).persist() for t in differ}
+    for table in differ:
         if isinstance(table, NodeType):
             rows = found[table.table].where("NOT gone").drop("gone")
             total += _send(rows, connect, table, "upsert")
-    for table in moved:
+    for table in differ:
         if isinstance(table, EdgeType):
             for gone, how in ((False, "upsert"), (True, "delete")):
                 rows = found[table.table].where(F.col("gone") == gone).drop("gone")
                 total += _send_edges(rows, connect, table, how, buckets)
-    for table in moved:
+    for table in differ:
         if isinstance(table, NodeType):
             total += _send(found[table.table].where("gone").select("id"), connect, table, "delete")
     with connect() as driver:

@@ -72,7 +72,9 @@ class NodeType:
 class EdgeType:
     """One relationship type between two labels, read aloud from `src` to `dst`.
 
-    Columns beyond `src`, `dst`, `first_seen_at`, `last_seen_at`, `event_count` and `weight` are `values`.
+    Columns beyond `src`, `dst`, `first_seen_at`, `last_seen_at`, `event_count` and `weight` are `values`. What a later
+    stage concludes about some of the edges, `concluded`, is no column of the table: a load takes it from the newest day
+    of `LAKE/results/<concluded_in>`, so that a conclusion makes no stage before it run anew.
     """
 
     relationship: str
@@ -80,6 +82,14 @@ class EdgeType:
     dst: Label
     values: tuple[Value, ...] = ()
     derived: bool = False
+    concluded: tuple[Value, ...] = ()
+    concluded_in: str = ""  # a table of results with the edge's ends, `concluded_ends`, as its key within a day
+    concluded_ends: tuple[str, str] = ("src", "dst")
+
+    @property
+    def properties(self) -> tuple[Value, ...]:
+        """What Neo4j holds beyond times and `event_count`."""
+        return self.values + self.concluded
 
     @property
     def table(self) -> str:
@@ -157,6 +167,10 @@ EDGES: tuple[EdgeType, ...] = (
         Label.PERSON,
         Label.PHONE,
         (Value("held_from", "timestamp", "min"), Value("held_to", "timestamp", "last")),
+        # Of persons with a loan overdue or called about: until when the number was theirs, and the chance that it is.
+        concluded=(Value("owner_until", "timestamp", "last"), Value("owner_probability", "double", "last")),
+        concluded_in="phone_ownership",
+        concluded_ends=("person_id", "phone"),
     ),
     EdgeType("USES_DEVICE", Label.PERSON, Label.DEVICE),
     EdgeType("HOLDS_SIM", Label.DEVICE, Label.SIM),

@@ -72,7 +72,7 @@ _UPSERT_NODES = {
 _UPSERT_EDGES = {
     e.table: f"UNWIND $rows AS row MATCH (s:{e.src} {{id: row.src}}) MATCH (d:{e.dst} {{id: row.dst}}) "
     f"MERGE (s)-[r:{e.relationship}]->(d) "
-    + _set_if_different("r", _names(("first_seen_at", "last_seen_at", "event_count"), e.values))
+    + _set_if_different("r", _names(("first_seen_at", "last_seen_at", "event_count"), e.properties))
     + " RETURN count(*) AS found"
     for e in EDGES
 }

@@ -25,7 +25,9 @@ from rich.console import Console
 
 from graph import load
 from graph.bulk import count_tables
+from graph.failures import sentence
 from graph.lake import Lake, has_table, row_count, version
+from graph.ledger import Ledger
 from graph.progress import task_bar
 from graph.schema import EDGES
 from graph.server import LocalServer, connect
@@ -34,7 +36,6 @@ from ingest.run import ingest
 from ingest.sources import SOURCES
 from jobs import conclusions, contacts
 from jobs.choices import LoadHow
-from jobs.ledger import Ledger
 from jobs.night import Night
 
 log = structlog.get_logger()
@@ -147,8 +148,8 @@ def _much_changed(spark: SparkSession, lake: Lake, held: dict[str, int], tables:
     total = changed = 0
     for edge in (e for e in EDGES if e.table in tables):
         total += row_count(lake.graph(edge.table))
-        if held.get(edge.table) != tables[edge.table]:
-            changed += load.changes(spark, lake, edge, held.get(edge.table), tables[edge.table]).count()
+        if load.moved(edge, held, tables):
+            changed += load.changes(spark, lake, edge, held, tables).count()
     return changed > _FULL_ABOVE * total
 
 
@@ -219,7 +220,8 @@ def run_night(spark: Spark, night: Night, ledger: Ledger, console: Console) -> d
                 with task_bar(console, f"{name}: {SAID[name]}", lambda: sessions.get("spark")):
                     counts = stage(on_demand, night, ledger)
             except BaseException as error:
-                ledger.end(run, name, time.monotonic() - begun, {"versions": versions}, type(error).__name__)
+                told = {"versions": versions, "cause": sentence(error)}
+                ledger.end(run, name, time.monotonic() - begun, told, type(error).__name__)
                 raise
             seconds = round(time.monotonic() - begun, 2)
             night.told[name] = counts | {"seconds": seconds}
