@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from algorithms.contact.debtors import call_made, leads, lock, open_call, settle, standings
-from algorithms.contact.gate import Outcome
+from algorithms.contact.gate import Outcome, Rule
 from algorithms.contact.offering import NEVER, Later, candidates, note, soonest
 from algorithms.contact.payload import (
     Call,
@@ -28,15 +28,15 @@ from algorithms.contact.payload import (
     label,
     third_person_lead,
 )  # fmt: skip
-from algorithms.contact.refusals import NotNowError, QueueError, busy, clock, denied, still_open, zoned
-from algorithms.contact.standing import Terms, quiet_from, quiet_until
+from algorithms.contact.refusals import NotNowError, QueueError, Why, busy, clock, denied, still_open, zoned
+from algorithms.contact.standing import Standing, Terms, quiet_from, quiet_until
 from algorithms.contact.store import ASSIGNMENTS, ATTEMPTS, ITEMS, PEOPLE, Store
 from algorithms.contact.suppression import Reason, bar
 from graph.identifiers import canonical
 from graph.tokens import Keys, Kind
 from graph.vault import Vault, VaultError
 
-__all__ = ["Ended", "NotNowError", "Offer", "Queue", "QueueError", "Untold"]
+__all__ = ["Ended", "NotNowError", "Offer", "Queue", "QueueError", "Seen", "Untold", "Why"]
 
 DIAL_WITHIN = timedelta(minutes=15)  # of opening; a number seen earlier must be asked for anew
 TOLD_BY_OTHERS = timedelta(minutes=30)  # after which others may say how a collector's call ended
@@ -71,6 +71,19 @@ class Untold:
     lead_id: str
     at: datetime
     collector: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One lead as it stands: whether it may be called now, and if not, the gate's rule against it.
+
+    Without a rule, a lead that may not be called is open, closed, or its number failed.
+    """
+
+    lead: Lead
+    allowed: bool
+    rule: Rule | None
+    open: bool = False
 
 
 class Queue:
@@ -150,6 +163,50 @@ class Queue:
         """
         return next(iter(self.offers(collector, now).leads), None)
 
+    def look(self, lead_id: str, collector: str, now: datetime) -> Seen:
+        """Return one lead as it stands at `now`.
+
+        Raises:
+            QueueError: there is no such lead, or it is another collector's.
+        """
+        me = self.staff(collector)
+        zoned(now)
+        with self._store.reading() as connection:
+            item = self._item(connection, lead_id)
+            _theirs(item, me)
+            return self._seen(item, standings(connection, [item], now)[item["person_id"]], now)
+
+    def waiting(self, collector: str, now: datetime, limit: int = 20) -> tuple[Seen, ...]:
+        """Return leads of the collector's own borrowers that may not be called now, the soonest lawful first.
+
+        Left out are those that no waiting makes lawful.
+        """
+        me = self.staff(collector)
+        zoned(now)
+        mine = leads().where(ASSIGNMENTS.c.collector == me, ITEMS.c.state == "ready")
+        with self._store.reading() as connection:
+            items = [dict(row) for row in connection.execute(mine).mappings()]
+            asked = standings(connection, items, now)
+            seen = [self._seen(item, asked[item["person_id"]], now) for item in items]
+        later = [(one.lead.next_allowed_at, one) for one in seen if not one.allowed and one.rule is not None]
+        dated = sorted(((at, one) for at, one in later if at is not None), key=lambda pair: pair[0])
+        return tuple(one for _, one in dated[:limit])
+
+    def do_not_contact(self, lead_id: str, reason: Reason, collector: str, now: datetime) -> bool:
+        """Put a lead's number on the do-not-contact list, for everybody; return whether it was not on it.
+
+        A call that is open to it stays open until somebody says how it ended.
+
+        Raises:
+            QueueError: there is no such lead, or it is another collector's.
+        """
+        me = self.staff(collector)
+        zoned(now)
+        with self._store.writing() as connection:
+            item = self._item(connection, lead_id, locked=True)
+            _theirs(item, me)
+            return bar(connection, item["phone"], reason, me, now)
+
     def open(self, lead_id: str, collector: str, purpose: str, now: datetime) -> Call:
         """Reserve the call and show its plain number, after a line in the audit log.
 
@@ -198,11 +255,13 @@ class Queue:
             if call["outcome"] is not None:
                 if call["outcome"] == outcome:
                     return Ended(call["attempt_id"], outcome, changed=False)
-                raise QueueError(f"The call {call['attempt_id']} has ended already: {call['outcome']}. It stays so.")
+                text = f"The call {call['attempt_id']} has ended already: {call['outcome']}. It stays so."
+                raise QueueError(text, Why.ENDED)
             if call["collector"] != me and now - call["at"] < TOLD_BY_OTHERS:
                 raise QueueError(
                     "Another collector has this call open. Others may say how it ended from "
-                    f"{clock(call['at'] + TOLD_BY_OTHERS, self.terms.zone)} on."
+                    f"{clock(call['at'] + TOLD_BY_OTHERS, self.terms.zone)} on.",
+                    Why.NOT_YET_YOURS,
                 )
             told = {"outcome": outcome, "told_at": max(now, call["at"]), "told_by": me}
             connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.attempt_id == call["attempt_id"]).values(**told))
@@ -248,8 +307,18 @@ class Queue:
             lock(connection, item["applicant_id"])
             item = connection.execute(found).mappings().first()
         if item is None:
-            raise QueueError("There is no such lead; a newer night may have replaced it. Ask for the next one.")
+            raise QueueError(
+                "There is no such lead; a newer night may have replaced it. Ask for the next one.", Why.GONE
+            )
         return dict(item)
+
+    def _seen(self, item: dict[str, Any], standing: Standing, now: datetime) -> Seen:
+        decision = standing.may(item, self.terms, now)
+        ready = item["state"] == "ready" and not standing.failed(item)
+        allowed = ready and decision.allowed
+        until = quiet_from(self.terms, now) if allowed else None
+        lead = _payload(item, allowed_until=until, next_allowed_at=decision.next_allowed if ready else None)
+        return Seen(lead, allowed, decision.rule if ready else None, item["state"] == "open")
 
     def _dial_until(self, opened: datetime) -> datetime:
         quiet = quiet_from(self.terms, opened)
@@ -269,11 +338,11 @@ class Queue:
         if call is not None and call["lead_id"] != item["lead_id"]:
             raise still_open(call["attempt_id"])
         if call is not None and now > self._dial_until(call["at"]):
-            raise QueueError(f"The time to dial in {mine} has passed. Say how it ended, then open the lead anew.")
-        if item["collector"] not in (None, me):
-            raise QueueError("This lead is another collector's. Ask for the next one.")
+            text = f"The time to dial in {mine} has passed. Say how it ended, then open the lead anew."
+            raise QueueError(text, Why.LATE)
+        _theirs(item, me)
         if item["state"] == "done":
-            raise QueueError("This lead is closed. Ask for the next one.")
+            raise QueueError("This lead is closed. Ask for the next one.", Why.CLOSED)
         people = select(PEOPLE.c.applicant_id).where(PEOPLE.c.person_id == item["person_id"])
         concerned = or_(ATTEMPTS.c.applicant_id.in_(people), ATTEMPTS.c.phone == item["phone"])
         others = select(ATTEMPTS.c.attempt_id).where(ATTEMPTS.c.outcome.is_(None), ATTEMPTS.c.collector != me)
@@ -284,7 +353,8 @@ class Queue:
         if not decision.allowed:
             raise denied(decision, self.terms.zone)
         if standing.failed(item):
-            raise QueueError("This number was found invalid, or another person's. Ask for the next lead.")
+            text = "This number was found invalid, or another person's. Ask for the next lead."
+            raise QueueError(text, Why.DEAD_NUMBER)
         if call is not None:
             return call["attempt_id"], call["at"]
         call_id = f"call_{secrets.token_hex(12)}"
@@ -304,10 +374,16 @@ def _payload(item: dict[str, Any], **when: datetime | None) -> Lead:
     return (debtor_lead if item["call_to"] == "debtor" else third_person_lead)(item, **when)
 
 
+def _theirs(item: dict[str, Any], me: str) -> None:
+    if item["collector"] not in (None, me):
+        raise QueueError("This lead is another collector's. Ask for the next one.", Why.OTHERS)
+
+
 def _told(connection: Connection, call_id: str) -> dict[str, Any]:
     found = call_made(connection, call_id)
     if found is None:
-        raise QueueError("There is no such call. `leads queue` shows the one that is open; a call begins with `open`.")
+        text = "There is no such call. `leads queue` shows the one that is open; a call begins with `open`."
+        raise QueueError(text, Why.NO_CALL)
     return found
 
 

@@ -6,6 +6,7 @@ Such sentences stand beside leads to third persons too.
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from algorithms.contact.gate import Decision, Rule
@@ -25,15 +26,36 @@ _WHY: dict[Rule, str] = {
 }
 
 
+class Why(StrEnum):
+    """Which refusal it is, for screens that say it in the reader's language."""
+
+    ASKED_WRONGLY = "asked_wrongly"
+    GONE = "gone"  # there is no such lead (any more)
+    CLOSED = "closed"
+    OTHERS = "others"  # it is another collector's
+    DEAD_NUMBER = "dead_number"
+    BUSY = "busy"  # another call about the person, or to the number, is open
+    DENIED = "denied"  # by a rule
+    STILL_OPEN = "still_open"  # the collector has a call open
+    LATE = "late"  # the time to dial has passed
+    NO_CALL = "no_call"
+    ENDED = "ended"  # the call ended otherwise
+    NOT_YET_YOURS = "not_yet_yours"  # the collector who has it open tells first
+
+
 class QueueError(Exception):
-    """The queue cannot do what was asked; the text says why and what to do."""
+    """The queue cannot do what was asked; the text says why and what to do, `why` which refusal it is."""
+
+    def __init__(self, text: str, why: Why = Why.ASKED_WRONGLY) -> None:
+        super().__init__(text)
+        self.why = why
 
 
 class NotNowError(QueueError):
     """The call is not lawful now; `rule` is the gate's, None where another call is open, and when it may be made."""
 
     def __init__(self, text: str, rule: Rule | None = None, next_allowed: datetime | None = None) -> None:
-        super().__init__(text)
+        super().__init__(text, Why.BUSY if rule is None else Why.DENIED)
         self.rule = rule
         self.next_allowed = next_allowed
 
@@ -58,7 +80,8 @@ def denied(decision: Decision, zone: str) -> NotNowError:
 
 def still_open(call_id: str) -> QueueError:
     """Return the refusal where the collector has a call of which nobody has said how it ended."""
-    return QueueError(f"The call {call_id} is still open. Say how it ended first: leads outcome {call_id} OUTCOME.")
+    text = f"The call {call_id} is still open. Say how it ended first: leads outcome {call_id} OUTCOME."
+    return QueueError(text, Why.STILL_OPEN)
 
 
 def zoned(now: datetime) -> None:
