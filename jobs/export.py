@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
@@ -34,7 +35,8 @@ class ExportError(Exception):
 class _Plan:
     """One table: its promised columns in order (none: all it has), which rows count as of a day, how they are sorted.
 
-    `arrays` may lie in the lake as JSON text. `phone` is the column that holds tokens of numbers.
+    `arrays` may lie in the lake as JSON text. `phone` is the column that holds tokens of numbers. `nights` is a table
+    of results with rows of every night that looked, also of one that found nothing.
     """
 
     rows: Callable[[DeltaTable, date], pl.DataFrame]
@@ -44,6 +46,7 @@ class _Plan:
     arrays: tuple[str, ...] = ()
     phone: str | None = None
     made_by: str = "A night makes it"
+    nights: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,9 @@ def _read(lake: Lake, table: ExportTable, plan: _Plan, day: date) -> pl.DataFram
     if not has_table(path):
         raise ExportError(f"The lake at {lake.root} has no table {table} yet. {plan.made_by}; run one, then export.")
     frame = plan.rows(DeltaTable(path), day)
+    if plan.nights and has_table(lake.results(plan.nights)):  # a night that found nothing has no rows of its own
+        night = _newest(DeltaTable(lake.results(plan.nights)), day)
+        frame = frame.filter(pl.col("as_of_date") == night)
     columns = plan.columns or tuple(frame.columns)
     if missing := [name for name in columns if name not in frame.columns]:
         raise ExportError(
@@ -132,11 +138,17 @@ def _newest_day(table: DeltaTable, day: date) -> pl.DataFrame:
     rows = table.to_pyarrow_dataset()
     if "as_of_date" not in rows.schema.names:
         return _frame(rows.to_table())
-    days = _frame(rows.to_table(columns=["as_of_date"], filter=ds.field("as_of_date") <= day))["as_of_date"]
-    newest = days.max()
+    newest = _newest(table, day)
     if newest is None:
         return _frame(rows.schema.empty_table())
     return _frame(rows.to_table(filter=ds.field("as_of_date") == newest))
+
+
+def _newest(table: DeltaTable, day: date) -> date | None:
+    """Return the newest `as_of_date` up to `day`."""
+    found = table.to_pyarrow_dataset().to_table(columns=["as_of_date"], filter=ds.field("as_of_date") <= day)
+    newest: date | None = pc.max(found["as_of_date"]).as_py()
+    return newest
 
 
 def _newest_score(table: DeltaTable, day: date) -> pl.DataFrame:
@@ -190,7 +202,7 @@ _PLANS: dict[ExportTable, _Plan] = {
         _newest_day,
         ("loan_id", "applicant_id", "rank", "phone", "route", "via", "probability", "allowed", "rule", "evidence"),
         sort=("loan_id", "rank"), arrays=("via", "evidence"), phone="phone",
-        made_by="A night that looks for leads makes it",
+        nights="contact_states", made_by="A night that looks for leads makes it",
     ),
     ExportTable.APPLICANT_PERSON: _Plan(
         _visible, ("applicant_id", "person_id", "probability", "why"), sort=("applicant_id", "person_id"),

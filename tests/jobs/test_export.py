@@ -219,6 +219,15 @@ def leads(lake: Lake) -> Lake:
     return lake
 
 
+def test_a_night_that_found_no_lead_has_none_in_its_export(leads: Lake) -> None:
+    looked = [{"as_of_date": day, "loan_id": "ln1", "state": "lost"} for day in (FIRST, SECOND)]
+    put(leads.results("contact_states"), looked)
+    assert run(leads, "leads", "--as-of", str(FIRST)).exit_code == 0
+    assert len(read(leads)) == 3
+    assert run(leads, "leads", "--as-of", str(SECOND)).exit_code == 0
+    assert read(leads) == []
+
+
 def test_numbers_are_shown_for_a_purpose_and_the_audit_log_knows_each(leads: Lake) -> None:
     said = run(leads, "leads", "--reveal", "--purpose", "case 17", "--user", "ann")
     assert said.exit_code == 0, said.output
