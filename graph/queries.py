@@ -244,6 +244,45 @@ RETURN size(found) AS total, [r IN found[..$limit] | r {{.*, evidence: null}}] A
 """
 
 
+# What binds the members of a ring whatever its evidence says; a person has few of each. Address books and calls do
+# not belong here: whose entries matter, the evidence says.
+BINDING: tuple[str, ...] = tuple(
+    name for name in RELATIONSHIPS
+    if name in ("USES_PHONE", "USES_DEVICE", "LIVES_AT", "WORKS_AT", "PAID_WITH", "SEEN_ON", "GUARANTEES",
+                "SAME_PERSON", "RELATED_TO", "OWNS_ACCOUNT")
+)  # fmt: skip
+_EDGE_ROW = "properties(e) AS relation, s.id AS src, d.id AS dst, labels(s)[0] AS src_label, labels(d)[0] AS dst_label"
+
+
+def _any_label(end: str) -> str:
+    return "|".join(dict.fromkeys(getattr(edge, end).value for edge in EDGES if not edge.derived))
+
+
+# $id string, $members integer, $limit integer, $named list of [type, src id, dst id] -> relationship, relation, src,
+# dst and their labels, named boolean. First the named relationships that are there; then those of the first members
+# (core first, as in `RING`) that end in another member or in a node that two of them share, widest shared first.
+# Bounded by the list and by $limit: an end is sought by its id in the index of each label, a named relationship found
+# from the end with fewer, and the `BINDING` relationships of $members persons are read. One branch for each type
+# would say the same and take ten times as long to plan.
+RING_LINKS = f"""
+UNWIND $named AS step
+WITH step, COLLECT {{ MATCH (x:{_any_label("src")} {{id: step[1]}}) RETURN x }} AS sources,
+  COLLECT {{ MATCH (x:{_any_label("dst")} {{id: step[2]}}) RETURN x }} AS targets
+UNWIND sources AS s UNWIND targets AS d
+MATCH (s)-[e:{"|".join(LANDED_RELATIONSHIPS)}]->(d) WHERE type(e) = step[0]
+RETURN type(e) AS relationship, {_EDGE_ROW}, true AS named
+UNION ALL
+MATCH (:{Label.RING} {{id: $id}})<-[of:MEMBER_OF]-(m:{Label.PERSON})
+WITH m ORDER BY of.role <> 'core', of.role <> 'member', coalesce(of.score, -1) DESC, of.last_seen_at DESC,
+  {_key("m")} LIMIT $members
+WITH collect(m) AS members
+UNWIND members AS s MATCH (s)-[e:{"|".join(BINDING)}]->(d)
+WITH members, d, collect(e) AS found, count(DISTINCT s) AS sharing WHERE sharing > 1 OR d IN members
+ORDER BY sharing DESC, {_key("d")} UNWIND found AS e WITH e, startNode(e) AS s, endNode(e) AS d LIMIT $limit
+RETURN type(e) AS relationship, {_EDGE_ROW}, false AS named
+"""
+
+
 # $ids list -> one row a node that is there, its map. Bounded by the list.
 GATHER_NODES: dict[str, str] = {
     n.label.value: f"UNWIND $ids AS id MATCH (n:{n.label} {{id: id}}) RETURN properties(n) AS node" for n in NODES

@@ -39,6 +39,7 @@ from graph.rings import STATUSES, Ring, Rings, to_ring
 from graph.schema import LANDED_RELATIONSHIPS, RELATIONSHIPS
 
 PAGE = 200
+EVERY_RING = 20_000  # of one list; a lender has thousands
 _TOTALS_SECONDS = 600
 _HUB_DEGREE = 20_000
 _KEY_PARTS = 3  # at most, in a cursor
@@ -191,6 +192,30 @@ class GraphReader:
             _named(status, "status", STATUSES)
         rows = self._ask(statement, status=status, typology=typology, min_score=min_score, limit=_limit(limit))
         return Rings(tuple(to_ring(row) for row in rows[0]["rows"]), rows[0]["total"])
+
+    def every_ring(self, limit: int = EVERY_RING) -> Rings:
+        """Return all rings without evidence and members, highest score first: for a list that sorts by itself."""
+        rows = self._ask(
+            queries.rings_statement("score"), status=None, typology=None, min_score=None, limit=max(1, limit)
+        )
+        return Rings(tuple(to_ring(row) for row in rows[0]["rows"]), rows[0]["total"])
+
+    def ring_links(
+        self, id: str, named: Iterable[tuple[str, str, str]], members: int = PAGE, limit: int = PAGE
+    ) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
+        """Return those relationships that a ring's evidence names and that are there, and those that bind its members.
+
+        The first come in the order of `named`, each a type, a source and a target; what the schema does not have is
+        left out, for it was named on another night. The second end in another member or in what two of them share.
+        """
+        order = {step: position for position, step in enumerate(dict.fromkeys(named))}
+        rows = self._ask(
+            queries.RING_LINKS, id=id, named=[list(step) for step in order], members=_limit(members),
+            limit=max(0, limit),
+        )  # fmt: skip
+        found = [to_edge(row["relationship"], row) for row in rows if row["named"]]
+        found.sort(key=lambda edge: order[edge.relationship, edge.src.id, edge.dst.id])
+        return tuple(found), tuple(to_edge(row["relationship"], row) for row in rows if not row["named"])
 
     def gather(
         self, nodes: Iterable[tuple[str, str]], edges: Iterable[tuple[str, tuple[str, str], tuple[str, str]]]
