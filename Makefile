@@ -7,12 +7,12 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn bench-models bench-leads bench-contacts notebooks gnn needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn bench-models bench-leads bench-contacts bench-explorer explorer notebooks gnn needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: .venv/.spark ## a small synthetic world, one whole night, a graph in a local Neo4j, and what to look at
+demo: .venv/.spark .venv/.explorer ## a small synthetic world, one whole night, a graph in a local Neo4j, and what to look at
 	@$(BIN)/python -m jobs demo
 
 test: .venv/.dev check ## the whole suite: style, types, import rules, tests
@@ -41,6 +41,9 @@ server-start: .venv/.spark ## start the local Neo4j
 server-stop: .venv/.spark ## stop the local Neo4j
 	@$(BIN)/python -m graph server stop
 
+explorer: .venv/.explorer ## serve the explorer for the demo's lake (or LAKE=…) until Ctrl-C
+	@CREDIT_GRAPH_LAKE=$(LAKE) $(BIN)/python -m explorer serve
+
 models: .venv/.gnn ## install what `python -m gnn` needs (PyTorch and its CUDA libraries: 3 GB to fetch, 6 GB on disk)
 	@echo "Ready: $(BIN)/python -m gnn --help"
 
@@ -62,6 +65,9 @@ bench-leads: .venv/.dev ## measure leads against the truth of three synthetic wo
 bench-contacts: .venv/.dev ## measure contact rankers and changed numbers on three public files: make bench-contacts DATA=folder (about 10 minutes)
 	$(BIN)/python -m benchmarks.contact_events $(DATA)
 
+bench-explorer: .venv/.dev ## measure the explorer at 10⁷ edges: counts, layers, a first page, fifty analysts (about 30 minutes)
+	$(BIN)/python -m benchmarks.explorer
+
 bench-gnn: .venv/.dev ## measure sampling, training and scoring at 10⁶ nodes and 2·10⁷ edges (about 5 minutes)
 	$(BIN)/python -m benchmarks.gnn
 
@@ -72,9 +78,10 @@ bench-algorithms: .venv/.dev ## measure components and communities at 10⁶ to 1
 	$(BIN)/python -m benchmarks.algorithms all
 
 lock: .venv/.uv ## resolve requirements/*.txt anew from pyproject.toml
-	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra algorithms --extra gnn --extra notebooks --extra bench --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) --extra spark --extra algorithms --extra gnn --extra explorer --extra notebooks --extra bench --extra dev -o requirements/dev.txt
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra spark --extra algorithms --extra gnn -o requirements/gnn.txt
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra spark --extra algorithms -o requirements/spark.txt
+	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt --extra explorer -o requirements/explorer.txt
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/core.txt
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
@@ -105,6 +112,10 @@ ROOM = @[ -e $(BIN)/torchrun ] || [ "$$(df -Pk . | awk 'NR==2 {print int($$4 / 1
 	@[ -e .venv/.dev ] || $(BIN)/uv pip install --require-hashes -r requirements/spark.txt
 	@touch $@
 
+.venv/.explorer: requirements/explorer.txt pyproject.toml .venv/.uv
+	@[ -e .venv/.dev ] || $(BIN)/uv pip install --require-hashes -r requirements/explorer.txt
+	@touch $@
+
 .venv/.gnn: requirements/gnn.txt pyproject.toml .venv/.uv
 	$(ROOM)
 	@[ -e .venv/.dev ] || $(BIN)/uv pip install --require-hashes -r requirements/gnn.txt
@@ -114,4 +125,4 @@ ROOM = @[ -e $(BIN)/torchrun ] || [ "$$(df -Pk . | awk 'NR==2 {print int($$4 / 1
 	$(ROOM)
 	$(BIN)/uv pip install --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install -q --no-deps --no-build-isolation --editable .
-	@touch $@ .venv/.spark .venv/.gnn
+	@touch $@ .venv/.spark .venv/.explorer .venv/.gnn

@@ -1,4 +1,4 @@
-"""Users, their roles and their sessions: Flask-Security's records in the tables `explorer_users` and `explorer_roles`."""
+"""Users and their roles: Flask-Security's records, in the tables `explorer_users` and `explorer_roles`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class User(Base, UserMixin):
     language: Mapped[str | None] = mapped_column(String(8))
     theme: Mapped[str | None] = mapped_column(String(8))
     made_at: Mapped[datetime] = mapped_column(Utc)
-    roles: Mapped[list[HeldRole]] = relationship(secondary=_HELD, order_by=HeldRole.name)
+    roles: Mapped[list[HeldRole]] = relationship(  # type: ignore[assignment]  # the base says list[RoleMixin]
+        secondary=_HELD, order_by=HeldRole.name
+    )
 
     @property
     def role_names(self) -> frozenset[str]:
@@ -97,6 +99,14 @@ class Accounts:
     def find(self, name: str) -> User | None:
         """Return the user of a name, however it is capitalized."""
         return _find(self.session(), name)
+
+    def named(self, name: str) -> User:
+        """Return the user of a name.
+
+        Raises:
+            AccountError: there is none.
+        """
+        return _named(self.session(), name)
 
     def all(self) -> list[User]:
         """Return all users by name."""
@@ -165,7 +175,7 @@ class Accounts:
         with self._store.writing() as connection, Session(connection) as session:
             yield session
             session.flush()
-        self.session.expire_all()
+        self.session.rollback()  # whoever reads on in this request reads what was written
 
 
 def _find(session: Session, name: str) -> User | None:

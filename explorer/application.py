@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dash import Dash, html
-from flask import Flask, Response, current_app, redirect, send_from_directory, session
+from flask import Flask, Response, current_app, redirect, render_template, request, send_from_directory, session
 from flask_login import user_logged_in
-from flask_security import LoginForm, current_user, logout_user
+from flask_security import LoginForm, current_user, login_user, logout_user, verify_password
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from wtforms import StringField
@@ -17,7 +17,7 @@ from wtforms.validators import InputRequired
 
 from algorithms.contact.settings import QueueSettings
 from explorer import pages, shell
-from explorer.accounts import PASSWORDS, Accounts, User
+from explorer.accounts import PASSWORD_LENGTH, PASSWORDS, Accounts, User
 from explorer.desk import Desk
 from explorer.gate import Gate
 from explorer.graph_door import GraphDoor
@@ -38,7 +38,7 @@ _OPEN_FILES = frozenset({"theme.css", "sign-in.css", "favicon.ico", "icons/graph
 class Explorer(Dash):
     """Dash whose document tells the reader's language and color scheme."""
 
-    def interpolate_index(self, **parts: Any) -> str:
+    def interpolate_index(self, *_names: Any, **parts: Any) -> str:
         """Return the document of the frame."""
         title = say("shell.product")
         return f"""<!DOCTYPE html>
@@ -49,7 +49,7 @@ class Explorer(Dash):
 </html>"""
 
 
-class SignInForm(LoginForm):  # type: ignore[misc]
+class SignInForm(LoginForm):
     """Sign-in by name; everything else is Flask-Security's."""
 
     email = StringField()  # Flask-Security looks for its errors; nobody fills it in
@@ -85,7 +85,7 @@ def create_app(
     accounts = Accounts(store)
     server.extensions["accounts"] = accounts
     dash = Explorer(
-        "explorer", server=server, assets_folder=str(_HERE / "assets"), serve_locally=True, enable_mcp=False,
+        "explorer", server=cast(Any, server), assets_folder=str(_HERE / "assets"), serve_locally=True, enable_mcp=False,
         suppress_callback_exceptions=True, update_title="", compress=False, title="credit-graph", use_pages=False,
         add_log_handler=False,
     )  # fmt: skip
@@ -101,8 +101,8 @@ def create_app(
     Gate(desk, accounts, sessions)  # before Flask-WTF's and Flask-Security's own checks
     CSRFProtect(server)
     accounts.attach(server, login_form=SignInForm, register_blueprint=True)
-    guard_sign_in(server, settings, store, key)
     _sign_in_and_out(desk, sessions)
+    guard_sign_in(server, settings, store, key)
     shell.register(desk)
     desk.pages = pages.load(desk)
     dash.layout = lambda: shell.frame(desk) if current_user.is_authenticated else html.Div()
@@ -144,13 +144,12 @@ def _configuration(settings: ExplorerSettings, key: bytes) -> dict[str, Any]:
 def _sign_in_and_out(desk: Desk, sessions: Sessions) -> None:
     server = desk.server
 
-    @user_logged_in.connect_via(server)
     def begun(_server: Flask, user: User, **_options: Any) -> None:
         # Written first: where it cannot be, nobody comes in.
         desk.audit.append(user=user.name, action="sign_in", object=user.name, purpose="")
         sessions.begin(user)
 
-    server.extensions["begun"] = begun  # a signal holds its listeners weakly
+    user_logged_in.connect(begun, server, weak=False)
 
     @server.post("/logout", endpoint="sign_out")
     def sign_out() -> Response:
@@ -159,6 +158,19 @@ def _sign_in_and_out(desk: Desk, sessions: Sessions) -> None:
         logout_user()
         session.clear()
         return redirect("/login")  # type: ignore[return-value]
+
+    @server.route("/password", methods=["GET", "POST"], endpoint="password")
+    def password() -> Response | str:
+        if request.method == "GET":
+            return render_template("password.html", short=PASSWORD_LENGTH)
+        now, new, again = (request.form.get(field, "") for field in ("password", "new_password", "again"))
+        if new != again or len(new) < PASSWORD_LENGTH or not verify_password(now, current_user.password):
+            return Response(render_template("password.html", short=PASSWORD_LENGTH), 422)
+        name = current_user.name
+        desk.audit.append(user=name, action="users.password", object=name, purpose="own")
+        desk.accounts.set_password(name, new)
+        login_user(desk.accounts.named(name))  # every other session of theirs has ended
+        return redirect("/")  # type: ignore[return-value]
 
     @server.get("/open/<path:name>", endpoint="open_file")
     def open_file(name: str) -> Response:

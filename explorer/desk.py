@@ -188,7 +188,8 @@ class Desk:
 
     def clientside(self, function: Any, *specs: Any, **options: Any) -> None:
         """Register a callback that runs in the browser, on what a guarded one brought there."""
-        self.dash.clientside_callback(function, *specs, **options)
+        bound: Any = self.dash.clientside_callback  # it has no types
+        bound(function, *specs, **options)
 
     def _answer(
         self,

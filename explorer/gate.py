@@ -14,6 +14,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from explorer.desk import forbidden
+from explorer.pages import find
 from explorer.rights import authorize
 from explorer.trouble import trouble
 from explorer.words import LANGUAGES, say
@@ -52,7 +53,8 @@ class Gate:
         """Refuse what may not be answered; None lets it pass."""
         g.answer_by = time.monotonic() + self._desk.settings.answer_seconds
         g.zone = self._desk.zone
-        g.language = request.accept_languages.best_match(LANGUAGES, "en")
+        asked = request.args.get("in") if request.endpoint == "security.login" else None
+        g.language = asked if asked in LANGUAGES else request.accept_languages.best_match(LANGUAGES, "en")
         g.theme = None
         if (urlsplit(f"//{request.host}").hostname or "") not in self._names:
             abort(421)
@@ -141,7 +143,7 @@ class Gate:
         if request.endpoint not in ("", "/", "<path:path>", "/<path:path>"):
             return None
         pages = self._desk.pages
-        found = next((page for page in pages if page.path == request.path), None)
+        found, _ = find(pages, request.path) or (None, {})
         if found is None and request.path == "/":
             mine = next((page for page in pages if authorize(current_user, page.action).allowed), None)
             return redirect(mine.path) if mine else None  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""The way to Neo4j for a server that must outlive it: found anew when it is lost, and never waited for beyond a limit."""
+"""The way to Neo4j for a server that must outlive it: found anew when lost, never waited for beyond a limit."""
 
 from __future__ import annotations
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import time
-from typing import Any, ClassVar
+from typing import Any
 
 from flask import Flask, Response, request
 from flask_limiter import Limiter
+from flask_security import current_user
 from limits.storage import Storage
 from sqlalchemy import Column, Float, Integer, String, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,7 +29,7 @@ _SCHEME = "explorer-store"
 class TriesStorage(Storage):
     """What Flask-Limiter counts in (fixed windows), kept in a table of the store."""
 
-    STORAGE_SCHEME: ClassVar[list[str]] = [_SCHEME]
+    STORAGE_SCHEME = [_SCHEME]  # noqa: RUF012  # the base class declares it so
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
         super().__init__(uri, wrap_exceptions)
@@ -81,7 +82,7 @@ class TriesStorage(Storage):
 
 
 def guard_sign_in(app: Flask, settings: ExplorerSettings, store: ExplorerStore, secret: bytes) -> Limiter:
-    """Let a name, and an address, wait after too many failed sign-ins; a good one is not counted.
+    """Let a name, and an address, wait after too many wrong passwords; a right one is not counted.
 
     Flask-Limiter finds `TriesStorage` by its scheme.
     """
@@ -91,6 +92,9 @@ def guard_sign_in(app: Flask, settings: ExplorerSettings, store: ExplorerStore, 
         typed = request.form.get("name", "").strip().lower()
         return hmac.digest(secret, typed.encode(), "sha256").hex()
 
+    def changing() -> str:
+        return f"password {current_user.name}"
+
     def failed(response: Response) -> bool:
         return response.status_code not in (302, 303)
 
@@ -98,9 +102,12 @@ def guard_sign_in(app: Flask, settings: ExplorerSettings, store: ExplorerStore, 
         lambda: request.remote_addr or "", app=app, storage_uri=f"{_SCHEME}://", storage_options={"store": store},  # type: ignore[dict-item]
         strategy="fixed-window", headers_enabled=False, key_prefix="sign-in",
     )  # fmt: skip
-    view = app.view_functions["security.login"]
     window = f"per {settings.lock_minutes} minutes"
-    posted = {"methods": ["POST"], "deduct_when": failed}
-    view = limiter.limit(f"{settings.tries} {window}", key_func=name, **posted)(view)
-    app.view_functions["security.login"] = limiter.limit(f"{settings.tries_address} {window}", **posted)(view)
+    by_name = limiter.limit(f"{settings.tries} {window}", key_func=name, methods=["POST"], deduct_when=failed)
+    by_address = limiter.limit(f"{settings.tries_address} {window}", methods=["POST"], deduct_when=failed)
+    view: Any = app.view_functions["security.login"]
+    app.view_functions["security.login"] = by_address(by_name(view))
+    by_user = limiter.limit(f"{settings.tries} {window}", key_func=changing, methods=["POST"], deduct_when=failed)
+    change: Any = app.view_functions["password"]
+    app.view_functions["password"] = by_user(change)
     return limiter

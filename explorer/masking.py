@@ -38,7 +38,7 @@ def may_see_link(user: Reader | None, relationship: str) -> bool:
 def visible(user: Reader | None, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties that the reader sees, tokens among them shortened; the others are left out."""
     seen = shows(user)
-    hidden = set()
+    hidden: frozenset[str] = frozenset()
     if Shows.MONEY not in seen:
         hidden |= _MONEY
     if Shows.SCORES not in seen:

@@ -41,6 +41,7 @@ class Action(StrEnum):
     EXPORT_CASES = "cases.export"
     SEE_LEADS = "leads.see"
     CALL = "leads.call"
+    ASSIGN_LEADS = "leads.assign"
     EXPORT_LEADS = "leads.export"
     SEE_NIGHT = "night.see"
     SEE_MODEL = "model.see"

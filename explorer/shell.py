@@ -15,7 +15,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask import g
 
 from explorer.desk import Desk, named_ids
-from explorer.pages import Page
+from explorer.pages import Page, find
 from explorer.rights import Action, ForbiddenError, rights
 from explorer.trouble import Trouble, trouble
 from explorer.words import LANGUAGES, language, say
@@ -27,6 +27,7 @@ KEYS = (
     ("Ctrl Shift H", "shell.key_dismiss_others"), ("Ctrl F", "shell.key_fit"), ("Ctrl I", "shell.key_inspect"),
     ("Ctrl A", "shell.key_all"), ("Ctrl Z / Y", "shell.key_undo"),
 )  # fmt: skip
+NAVBAR = {"width": 168, "breakpoint": "md", "collapsed": {"mobile": True}}
 _THEME = {
     "primaryColor": "indigo",
     "defaultRadius": "sm",
@@ -53,7 +54,7 @@ def frame(desk: Desk) -> Any:
         [
             html.A(say("shell.skip"), href="#shell-content", className="cg-skip"),
             dcc.Location(id="shell-url", refresh="callback-nav"),
-            dcc.Location(id="shell-reload", refresh=True),
+            dcc.Store(id="shell-spoken"),
             dcc.Store(id="shell-recovered", data=0),
             dmc.AppShell(
                 [
@@ -66,8 +67,7 @@ def frame(desk: Desk) -> Any:
                         ],
                     ),
                 ],
-                header={"height": 48}, navbar={"width": 176, "breakpoint": 900, "collapsed": {"mobile": True}},
-                padding="md", transitionDuration=0,
+                id="shell-frame", header={"height": 48}, navbar=NAVBAR, padding="md", transitionDuration=0,
             ),
             _help(),
         ],
@@ -129,16 +129,15 @@ def register(desk: Desk) -> None:
 
     @desk.callback(
         Action.USE,
-        Output("shell-reload", "href"),
+        Output("shell-spoken", "data"),
         Input("shell-language", "value"),
-        State("shell-url", "href"),
         prevent_initial_call=True,
     )
-    def choose_language(chosen: str, here: str) -> Any:
+    def choose_language(chosen: str) -> Any:
         if chosen not in LANGUAGES or chosen == language():
             return no_update
         desk.accounts.choose(desk.user.name, language=chosen)
-        return here
+        return chosen
 
     @desk.callback(
         Action.USE,
@@ -158,6 +157,15 @@ def register(desk: Desk) -> None:
         Input("shell-help-button", "n_clicks"),
         prevent_initial_call=True,
     )
+    desk.clientside(
+        ClientsideFunction("shell", "fold"),
+        Output("shell-frame", "navbar"),
+        Input("shell-burger", "opened"),
+        State("shell-frame", "navbar"),
+        prevent_initial_call=True,
+    )
+    desk.clientside(ClientsideFunction("shell", "reload"), Input("shell-spoken", "data"), prevent_initial_call=True)
+    desk.clientside(ClientsideFunction("shell", "arrive"), Input("shell-url", "pathname"))
 
 
 def page_body(desk: Desk, path: str, search: str) -> Any:
@@ -166,10 +174,10 @@ def page_body(desk: Desk, path: str, search: str) -> Any:
     Raises:
         ForbiddenError: the page is not the user's.
     """
-    page = next((page for page in desk.pages if page.path == path), None)
+    page, said = find(desk.pages, path) or (None, {})
     if page is None:
         return nothing(say("errors.not_found"), say("shell.choose")) if path != "/" else nothing(say("shell.no_page"))
-    query = dict(parse_qsl(search.removeprefix("?"), max_num_fields=20))
+    query = dict(parse_qsl(search.removeprefix("?"), max_num_fields=20)) | said
     desk.require(page.action)
     if page.action in rights().persons:
         desk.record(page.action, f"{page.path} {named_ids(query)}".strip())
@@ -186,54 +194,61 @@ def page_body(desk: Desk, path: str, search: str) -> Any:
 
 
 def _header(desk: Desk) -> Any:
-    searching = desk.may(Action.SEE_CANVAS).allowed
+    brand = [icon("graph", 20), html.Span(say("shell.product"))]
     search = dmc.TextInput(
-        id="shell-search", placeholder=say("shell.search"), leftSection=icon("search"), size="xs", w=360,
-        rightSection=dmc.Kbd("/", size="xs"), debounce=False, **{"aria-label": say("shell.search")},
+        id="shell-search", placeholder=say("shell.search"), leftSection=icon("search"), size="sm",
+        rightSection=html.Kbd("/"), debounce=False, autoComplete="off", **{"aria-label": say("shell.search")},
     )  # fmt: skip
+    searching = desk.may(Action.SEE_CANVAS).allowed
     return dmc.Group(
         [
-            dcc.Link(
-                [icon("graph", 20), html.Span(say("shell.product"))], href="/", className="cg-brand", refresh=False
-            ),
-            html.Div(search if searching else None, role="search" if searching else None, className="cg-search"),
-            dmc.Group([_chooser(desk), _menu(desk)], gap=8, wrap="nowrap"),
+            dmc.Burger(id="shell-burger", hiddenFrom="md", size="sm", **{"aria-label": say("shell.pages")}),
+            dcc.Link(brand, href="/", className="cg-brand", refresh=True),
+            html.Div(search, role="search", className="cg-search") if searching else html.Div(className="cg-search"),
+            dmc.Group([_languages(), _help_button(), _menu(desk)], gap=8, wrap="nowrap"),
         ],
-        h="100%", justify="space-between", wrap="nowrap",
+        h="100%", gap=12, justify="space-between", wrap="nowrap",
     )  # fmt: skip
 
 
-def _chooser(desk: Desk) -> Any:
-    return dmc.Group(
-        [
-            dmc.SegmentedControl(
-                id="shell-language", value=language(), size="xs",
-                data=[{"value": "zh", "label": "中文"}, {"value": "en", "label": "EN"}],
-                **{"aria-label": say("shell.language")},
-            ),
-            dmc.Select(
-                id="shell-scheme", value=desk.user.theme or "auto", size="xs", w=96, allowDeselect=False,
-                data=[{"value": theme, "label": say(f"shell.theme_{theme}")} for theme in THEMES],
-                **{"aria-label": say("shell.theme")},
-            ),
-            dmc.ActionIcon(
-                icon("help"), id="shell-help-button", variant="subtle", color="gray",
-                **{"aria-label": say("shell.help")},
-            ),
-        ],
-        gap=6, wrap="nowrap",
+def _languages() -> Any:
+    return dmc.SegmentedControl(
+        id="shell-language", value=language(), size="xs", **{"aria-label": say("shell.language")},
+        data=[{"value": "zh", "label": "中文"}, {"value": "en", "label": "EN"}],
     )  # fmt: skip
+
+
+def _help_button() -> Any:
+    named = {"aria-label": say("shell.help")}
+    return dmc.ActionIcon(icon("help"), id="shell-help-button", variant="subtle", color="gray", **named)
 
 
 def _menu(desk: Desk) -> Any:
     roles = ", ".join(say(f"roles.{role}") for role in sorted(desk.user.role_names))
-    return html.Div(
+    themes = [{"value": theme, "label": say(f"shell.theme_{theme}")} for theme in THEMES]
+    return dmc.Menu(
         [
-            html.Div([html.Strong(desk.user.name), html.Span(roles)], className="cg-who"),
-            html.Button(say("shell.sign_out"), id="shell-sign-out", className="cg-plain", type="button"),
+            dmc.MenuTarget(
+                dmc.Button(desk.user.name, leftSection=icon("user"), variant="subtle", color="gray", size="compact-sm",
+                           id="shell-user")
+            ),
+            dmc.MenuDropdown(
+                [
+                    dmc.MenuLabel(roles),
+                    dmc.MenuLabel(say("shell.theme")),
+                    html.Div(
+                        dmc.SegmentedControl(id="shell-scheme", value=desk.user.theme or "auto", data=themes, size="xs",
+                                             fullWidth=True, **{"aria-label": say("shell.theme")}),
+                        className="cg-menu-row",
+                    ),
+                    dmc.MenuDivider(),
+                    dmc.MenuItem(say("shell.password"), href="/password", refresh=True),
+                    dmc.MenuItem(say("shell.sign_out"), id="shell-sign-out"),
+                ]
+            ),
         ],
-        className="cg-user",
-    )
+        position="bottom-end", width=230, keepMounted=True, transitionProps={"duration": 0},
+    )  # fmt: skip
 
 
 def _navigation(desk: Desk) -> list[Any]:
@@ -241,9 +256,8 @@ def _navigation(desk: Desk) -> list[Any]:
 
 
 def _link(page: Page) -> Any:
-    return dcc.Link(
-        [icon(page.icon), html.Span(say(page.word))], href=page.path, className="cg-nav", id=f"shell-to-{page.path[1:]}"
-    )
+    named = [icon(page.icon), html.Span(say(page.word))]
+    return dcc.Link(named, href=page.path, className="cg-nav", id=f"shell-to-{page.path[1:]}")
 
 
 def _help() -> Any:

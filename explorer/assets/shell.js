@@ -2,6 +2,25 @@
 window.dash_clientside = window.dash_clientside || {};
 window.dash_clientside.shell = {
   open_help: () => true,
+
+  // Another language: every sentence of the page is asked for anew.
+  reload: (language) => { if (language) window.location.reload(); },
+
+  fold: (opened, navbar) => ({ ...navbar, collapsed: { mobile: !opened } }),
+
+  // The reader has come to a page: its link is marked, and its name stands in the window's title.
+  arrive: (path) => {
+    let name = "";
+    document.querySelectorAll(".cg-nav").forEach((link) => {
+      if (link.getAttribute("href") === path) {
+        link.setAttribute("aria-current", "page");
+        name = link.textContent;
+      } else {
+        link.removeAttribute("aria-current");
+      }
+    });
+    document.title = name ? `${name} · credit-graph` : "credit-graph";
+  },
 };
 
 (() => {
@@ -32,6 +51,7 @@ window.dash_clientside.shell = {
     return answer;
   };
 
+  // Every sign that a reader types keeps the keys for the text.
   const typing = (target) => target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
   document.addEventListener("keydown", (event) => {
     if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,16 +14,19 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import SecretStr
 from werkzeug.serving import make_server
 
 from algorithms.contact.loading import load
 from algorithms.contact.night import read_night
 from algorithms.contact.settings import QueueSettings
 from algorithms.contact.store import Store
+from explorer.accounts import PASSWORDS, users_alone
 from explorer.application import create_app
 from explorer.desk import Desk
 from explorer.rights import Role
 from explorer.settings import ExplorerSettings
+from explorer.store import ExplorerStore
 from graph.server import LocalServer, free_port
 from graph.settings import Neo4jSettings, PlatformSettings
 from tests.algorithms.contact_world import NOON
@@ -50,30 +55,57 @@ def graph(neo4j_server: LocalServer, world: SmallWorld) -> LocalServer:
     return neo4j_server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Argon2 with little work: a second for each sign-in would be most of the run."""
+    with pytest.MonkeyPatch.context() as patch:
+        quick = {"argon2__time_cost": 1, "argon2__memory_cost": 1024, "argon2__parallelism": 1}
+        patch.setitem(PASSWORDS, "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS", quick)
+        yield
+
+
 @pytest.fixture(scope="session")
-def new_app(world: SmallWorld) -> Callable[..., Flask]:
+def seeded(quick_hashes: None, world: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the night's leads and a user of each role, made once: hashing a password takes its time."""
+    path = tmp_path_factory.mktemp("seed") / "store.db"
+    load(Store(f"sqlite:///{path}"), read_night(world.contact.lake), NOON)
+    explorer_store = ExplorerStore(f"sqlite:///{path}")
+    explorer_store.make()
+    with users_alone(explorer_store) as accounts:
+        for role in Role:
+            accounts.add(role, [role], PASSWORD)
+    return path
+
+
+@pytest.fixture(scope="session")
+def new_app(world: SmallWorld, seeded: Path) -> Callable[..., Flask]:
     """How a test makes an explorer: `new_app(folder, uri, password)`, with a store and an audit log of its own.
 
-    Its clock stands at noon in Shanghai, the day after the night, so that calls are lawful. Other settings by name.
+    Without `uri` it has no Neo4j. Its clock stands at noon in Shanghai, the day after the night, so that calls are
+    lawful. Other settings by name. A second one on the same folder shares store, keys and audit log with the first.
     """
 
     def make(folder: Path, uri: str = "bolt://127.0.0.1:1", password: str = "", **settings: Any) -> Flask:
         keys = folder / "keys.json"
         if not keys.exists():
             keys.write_bytes(world.keys.read_bytes())
-        store = f"sqlite:///{folder / 'store.db'}"
+            with sqlite3.connect(seeded) as seed, sqlite3.connect(folder / "store.db") as store:
+                seed.backup(store)
         app = create_app(
             ExplorerSettings(**settings), PlatformSettings(keys=keys, lake=world.lake, models=folder / "models"),
-            QueueSettings(store=store), Neo4jSettings(uri=uri, password=password),
+            QueueSettings(store=SecretStr(f"sqlite:///{folder / 'store.db'}")),
+            Neo4jSettings(uri=uri, password=SecretStr(password)),
         )  # fmt: skip
-        load(Store(store), read_night(world.contact.lake), NOON)
         desk_of(app).now = lambda: NOON
-        with app.app_context():
-            for role in Role:
-                desk_of(app).accounts.add(role, [role], PASSWORD)
         return app
 
     return make
+
+
+@pytest.fixture
+def lone_app(new_app: Callable[..., Flask], tmp_path: Path) -> Flask:
+    """An explorer of the test's own, without Neo4j; callbacks may be added before its first request."""
+    return new_app(tmp_path)
 
 
 def desk_of(app: Flask) -> Desk:
@@ -166,8 +198,6 @@ def payload(app: Flask, callback_id: str, values: tuple[Any, ...] = (), changed:
 
 
 def _id(text: Any) -> Any:
-    import json
-
     return json.loads(text) if isinstance(text, str) and text.startswith("{") else text
 
 

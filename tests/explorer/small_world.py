@@ -14,11 +14,11 @@ from deltalake import write_deltalake
 from neo4j import Driver
 
 from algorithms.rings.results import HITS, MEMBERS, RINGS
+from graph.ledger import Ledger
 from graph.rings import Evidence
 from graph.schema import EDGES, NODE_BY_LABEL, EdgeType, Label
 from graph.tokens import Kind
 from graph.writer import ensure_schema, upsert_edges, upsert_nodes
-from jobs.ledger import Ledger
 from jobs.nightly import REPORT
 from tests.algorithms.contact_world import NIGHT, NOON
 from tests.algorithms.contact_world import World as ContactWorld
