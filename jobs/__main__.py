@@ -36,9 +36,9 @@ def run(
 ) -> None:
     """Run one night; safe to run again, also after it was killed."""
     with spoken():
+        from graph.ledger import Ledger
         from graph.spark import SparkOnDemand
         from ingest.mapping import read_mapping
-        from jobs.ledger import Ledger
         from jobs.night import Night
         from jobs.nightly import run_night
         from jobs.summary import summary
@@ -61,7 +61,7 @@ def run(
 def status(lake: LakeFolder = None, limit: Annotated[int, typer.Option(help="Stages shown")] = 12) -> None:
     """Show the last stages, and the command that resumes the night if it did not end."""
     with spoken():
-        from jobs.ledger import Ledger
+        from graph.ledger import Ledger
         from jobs.summary import state
 
         path = (lake or PlatformSettings().lake) / "ledger.sqlite"

@@ -27,8 +27,8 @@ from algorithms.rings.rules import RULES
 from algorithms.rings.run import find_rings
 from graph.failures import sentence
 from graph.lake import Lake, has_table, version
+from graph.ledger import Ledger
 from graph.schema import TABLES
-from jobs.ledger import Ledger
 from jobs.night import Night
 
 log = structlog.get_logger()

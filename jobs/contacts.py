@@ -22,8 +22,8 @@ from algorithms.contact.suppression import Entry, Reason, entries
 from algorithms.leads.leads import Law
 from algorithms.leads.night import find_leads
 from graph.lake import has_table
+from graph.ledger import Ledger
 from jobs.conclusions import unless_same
-from jobs.ledger import Ledger
 from jobs.night import Night
 
 log = structlog.get_logger()

@@ -10,12 +10,12 @@ from neo4j import Driver
 from rich.console import Console
 
 from graph.lake import Lake
+from graph.ledger import Ledger
 from graph.server import connect
 from graph.settings import Neo4jSettings, PlatformSettings
 from graph.spark import SparkOnDemand
 from ingest.mapping import Mapping
 from ingest.synthetic import write_world
-from jobs.ledger import Ledger
 from jobs.night import Night
 from jobs.nightly import run_night
 from jobs.summary import summary

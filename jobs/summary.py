@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from jobs.ledger import StageRecord
+from graph.ledger import StageRecord
 
 
 def summary(day: datetime, told: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -58,4 +58,6 @@ def state(records: Sequence[StageRecord]) -> Iterator[Table | str]:
         table.add_row(str(record.run), record.night, record.stage, record.state, shown, seconds, record.error or "")
     yield table
     if records and records[0].state != "done":
+        if records[0].cause:
+            yield records[0].cause
         yield f"The newest stage did not end. Resume with:\n  {records[0].command}"

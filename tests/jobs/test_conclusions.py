@@ -12,11 +12,11 @@ from deltalake import write_deltalake
 
 from gnn.champion.registry import RegistryError
 from graph.lake import Lake
+from graph.ledger import Ledger
 from graph.settings import Neo4jSettings
 from ingest.mapping import Mapping
 from jobs import conclusions
 from jobs.conclusions import applied_days
-from jobs.ledger import Ledger
 from jobs.night import Night
 from jobs.summary import summary
 

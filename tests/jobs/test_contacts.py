@@ -8,10 +8,10 @@ import pytest
 from deltalake import write_deltalake
 
 from graph.lake import Lake
+from graph.ledger import Ledger
 from graph.settings import Neo4jSettings
 from ingest.mapping import Mapping
 from jobs import contacts
-from jobs.ledger import Ledger
 from jobs.night import Night
 from jobs.summary import summary
 

@@ -32,6 +32,7 @@ from stdnum.cn import ric
 
 from graph.identifiers import canonical
 from graph.lake import Lake, has_table, version
+from graph.ledger import Ledger
 from graph.schema import EDGES, NODES
 from graph.server import LocalServer
 from graph.tokens import Kind
@@ -39,7 +40,6 @@ from ingest import graph_tables
 from ingest.mapping import Mapping
 from ingest.synthetic import write_world
 from jobs.choices import LoadHow
-from jobs.ledger import Ledger
 from jobs.night import Night
 from jobs.nightly import come_true, run_night
 

@@ -11,11 +11,11 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from graph.lake import Lake, version
+from graph.ledger import Ledger
 from graph.server import LocalServer
 from ingest.mapping import Mapping
 from ingest.synthetic import write_world
 from jobs.choices import LoadHow
-from jobs.ledger import Ledger
 from jobs.night import Night
 from jobs.nightly import run_night
 from tests.notebooks.running import run

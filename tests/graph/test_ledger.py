@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text, update
+from sqlalchemy import Engine, create_engine, event, text, update
 
-from jobs.ledger import LOCK, Ledger, LostLeaseError, NightRunningError
+from graph.ledger import LAST_STAGE, LOCK, Ledger, LostLeaseError, NightRunningError
 
 HOLD = """
 import sys, time
-from jobs.ledger import Ledger
+from graph.ledger import Ledger
 with Ledger(sys.argv[1]).lease(seconds=float(sys.argv[2])) as run:
     print(run, flush=True)
     time.sleep(120)
@@ -123,3 +124,43 @@ def test_sources_touched_since_a_run_are_those_of_later_whole_ingests(url: str) 
     assert ledger.touched_since(0) == {"calls", "loans"}
     assert ledger.touched_since(1) == {"loans"}
     assert ledger.touched_since(2) == set()
+
+
+def test_runs_come_newest_first_by_one_question_and_tell_how_each_stands(url: str) -> None:
+    ledger = Ledger(url)
+    for run, end in ((1, "done"), (2, "failed"), (3, "cut off")):
+        with ledger.lease() as number:
+            assert number == run
+            for position, stage in enumerate(("ingest", LAST_STAGE)):
+                ledger.begin(run, position, stage, "2024-06-01", None, {}, f"run {run}")
+                if (stage, end) == (LAST_STAGE, "failed"):
+                    ledger.end(run, stage, 1.5, {"cause": "No room is left."}, "JarError")
+                elif (stage, end) != (LAST_STAGE, "cut off"):
+                    ledger.end(run, stage, 1.5, {"rows_out": 7})
+            if end == "cut off":
+                (now,) = ledger.runs(1)
+                assert now.state == "running"
+                assert now.holder is not None
+                assert now.holder.pid == os.getpid()
+    asked: list[str] = []
+    event.listen(Engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    found = Ledger(url).runs()
+    assert len([sql for sql in asked if sql.startswith("SELECT")]) == 1
+    assert [(run.number, run.state, run.command) for run in found] == [
+        (3, "cut_off", "run 3"), (2, "failed", "run 2"), (1, "done", "run 1"),
+    ]  # fmt: skip
+    assert [stage.stage for stage in found[0].stages] == ["ingest", LAST_STAGE]
+    assert found[1].stages[1].cause == "No room is left."
+    assert found[1].stages[1].started_at is not None
+    assert [run.number for run in ledger.runs(limit=2)] == [3, 2]
+
+
+def test_a_run_whose_process_was_killed_is_cut_off_at_once(url: str, holder: subprocess.Popen[str]) -> None:
+    ledger = Ledger(url)
+    ledger.begin(1, 0, "ingest", "2024-06-01", None, {})
+    assert ledger.runs()[0].state == "running"
+    holder.kill()
+    holder.wait()
+    assert ledger.runs()[0].state == "cut_off"
+    ledger.end(1, "ingest", 1.0, {})
+    assert ledger.runs()[0].state == "cut_off"

@@ -10,18 +10,20 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Engine
 
 LEASE_SECONDS = 60.0
+LAST_STAGE = "report"  # of a night; a run whose newest stage is another one did not end
 
 _METADATA = MetaData()
 STAGES = Table(
@@ -59,7 +61,7 @@ class LostLeaseError(Exception):
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One stage of one run as the ledger holds it."""
+    """One stage of one run as the ledger holds it; `error` is the class of what ended it, `cause` what that said."""
 
     run: int
     stage: str
@@ -70,6 +72,50 @@ class StageRecord:
     seconds: float | None
     error: str | None = None
     command: str = ""
+    started_at: datetime | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """Why it failed, in the words of an expected failure; None for any other."""
+        return self.counts.get("cause")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that runs a night: its lease lasts until then (UTC)."""
+
+    host: str
+    pid: int
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a night: its stages in order, and the process that is at it, if one is."""
+
+    number: int
+    stages: tuple[StageRecord, ...]
+    holder: Holder | None = None
+
+    @property
+    def night(self) -> str:
+        """The night's day."""
+        return self.stages[0].night
+
+    @property
+    def command(self) -> str:
+        """What runs and resumes it."""
+        return self.stages[-1].command
+
+    @property
+    def state(self) -> Literal["running", "done", "failed", "cut_off"]:
+        """How it stands: `cut_off` is a run that nobody is at and that did not end."""
+        if self.holder is not None:
+            return "running"
+        newest = self.stages[-1]
+        if newest.state == "failed":
+            return "failed"
+        return "done" if (newest.stage, newest.state) == (LAST_STAGE, "done") else "cut_off"
 
 
 class Ledger:
@@ -121,12 +167,10 @@ class Ledger:
                     insert(LOCK).values(name="night", fence=1, holder=holder, expires_at=time.time() + seconds)
                 )
                 return 1
-            if row["holder"] and row["expires_at"] > time.time() and not _gone(row["holder"]):
-                found = json.loads(row["holder"])
-                until = datetime.fromtimestamp(row["expires_at"], UTC)
+            if found := _living(row["holder"], row["expires_at"]):
                 raise NightRunningError(
-                    f"A night runs already (process {found['pid']} on {found['host']}, lease until "
-                    f"{until:%H:%M:%S} UTC). Wait for it to end, or end that process and start again."
+                    f"A night runs already (process {found.pid} on {found.host}, lease until "
+                    f"{found.until:%H:%M:%S} UTC). Wait for it to end, or end that process and start again."
                 )
             fence = int(row["fence"]) + 1
             connection.execute(update(LOCK).values(fence=fence, holder=holder, expires_at=time.time() + seconds))
@@ -184,20 +228,25 @@ class Ledger:
         query = select(STAGES).order_by(STAGES.c.run.desc(), STAGES.c.position.desc()).limit(limit)
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        return [
-            StageRecord(
-                row["run"],
-                row["stage"],
-                row["night"],
-                row["state"],
-                row["inputs_digest"],
-                json.loads(row["counts"] or "{}"),
-                row["seconds"],
-                row["error"],
-                row["command"] or "",
-            )
-            for row in rows
-        ]
+        return [_record(row) for row in rows]
+
+    def runs(self, limit: int = 10) -> list[Run]:
+        """Return the newest runs first, by one question to the database."""
+        newest = select(STAGES.c.run).distinct().order_by(STAGES.c.run.desc()).limit(limit).subquery()
+        query = (
+            select(STAGES, LOCK.c.holder, LOCK.c.expires_at)
+            .join(newest, newest.c.run == STAGES.c.run)
+            .outerjoin(LOCK, LOCK.c.fence == STAGES.c.run)
+            .order_by(STAGES.c.run.desc(), STAGES.c.position)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        found = []
+        for number, group in groupby(rows, key=lambda row: int(row["run"])):
+            stages = list(group)
+            holder = _living(stages[0]["holder"], stages[0]["expires_at"])
+            found.append(Run(number, tuple(_record(row) for row in stages), holder))
+        return found
 
     def last_done(self, stage: str) -> StageRecord | None:
         """Return the newest record of a stage that ended well."""
@@ -222,6 +271,19 @@ def _started(pid: int) -> float | None:
         return None
 
 
-def _gone(holder: str) -> bool:
+def _living(holder: str | None, expires_at: float | None) -> Holder | None:
+    """Return who holds a lock, unless their lease is over or their process is gone from this machine."""
+    if not holder or not expires_at or expires_at <= time.time():
+        return None
     found = json.loads(holder)
-    return bool(found["host"] == socket.gethostname() and _started(found["pid"]) != found["started"])
+    if found["host"] == socket.gethostname() and _started(found["pid"]) != found["started"]:
+        return None
+    return Holder(found["host"], found["pid"], datetime.fromtimestamp(expires_at, UTC))
+
+
+def _record(row: Mapping[str, Any]) -> StageRecord:
+    begun = row["started_at"]
+    return StageRecord(
+        row["run"], row["stage"], row["night"], row["state"], row["inputs_digest"], json.loads(row["counts"] or "{}"),
+        row["seconds"], row["error"], row["command"] or "", datetime.fromisoformat(begun) if begun else None,
+    )  # fmt: skip
