@@ -94,7 +94,7 @@ def create_app(
         settings=settings, lake=Lake(platform.lake), store=store, accounts=accounts, dash=dash, server=server,
         door=GraphDoor(neo4j, settings.graph_seconds, settings.answer_seconds, settings.threads),
         audit=AuditLog(f"sqlite:///{platform.keys.absolute().parent / 'audit.db'}"), keys_path=platform.keys,
-        zone=queue.zone,
+        models=platform.models, zone=queue.zone,
     )  # fmt: skip
     server.extensions["desk"] = desk
     sessions = Sessions(store, timedelta(minutes=settings.idle_minutes), timedelta(hours=settings.session_hours))

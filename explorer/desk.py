@@ -52,6 +52,7 @@ class Desk:
     """What pages and callbacks work with.
 
     Attributes:
+        models: the folder of the registry of models.
         url: of the store, for `algorithms.contact.store.Store`.
         now: what time it is, in UTC; a test sets the clock.
         callbacks, routes: what was registered, by callback id and by endpoint, with the action that each needs.
@@ -64,6 +65,7 @@ class Desk:
     accounts: Accounts
     audit: AuditLog
     keys_path: Path
+    models: Path
     dash: Dash
     server: Flask
     zone: str

@@ -67,7 +67,7 @@ class Gate:
         if request.endpoint in _PUBLIC:
             return None
         user = current_user
-        if not user.is_authenticated or not self._sessions.alive(user):
+        if not user.is_authenticated or not self._sessions.alive(user, used=not _by_itself()):
             return self._sign_in()
         g.language = user.language or g.language
         g.theme = user.theme
@@ -167,3 +167,12 @@ class Gate:
 
     def _wants_page(self) -> bool:
         return not request.path.startswith("/_") and "text/html" in request.headers.get("Accept", "")
+
+
+def _by_itself() -> bool:
+    """Return whether a page asked without anybody doing anything: its clock ticked."""
+    if not request.is_json:
+        return False
+    asked = request.get_json(silent=True)
+    changed = asked.get("changedPropIds") if isinstance(asked, dict) else None
+    return bool(changed) and isinstance(changed, list) and all(str(one).endswith(".n_intervals") for one in changed)

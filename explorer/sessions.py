@@ -41,8 +41,12 @@ class Sessions:
         g.pop("csrf_token", None)
         session[_KEY] = id
 
-    def alive(self, user: User) -> bool:
-        """Return whether this request's session is this user's and has not ended; its use is noted."""
+    def alive(self, user: User, used: bool = True) -> bool:
+        """Return whether this request's session is this user's and has not ended; its use is noted.
+
+        Args:
+            used: whether a person asked; what a page asks by itself keeps no session from its rest.
+        """
         id = session.get(_KEY)
         if not id:
             return False
@@ -54,7 +58,7 @@ class Sessions:
         if now - found["seen_at"] > self.idle or now - found["begun_at"] > self.age:
             self.end("idle" if now - found["seen_at"] > self.idle else "aged")
             return False
-        if now - found["seen_at"] > min(_TOUCH, self.idle / 4):
+        if used and now - found["seen_at"] > min(_TOUCH, self.idle / 4):
             self._write(id, seen_at=now)
         return True
 
