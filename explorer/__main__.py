@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from explorer.rings.command import app as verdicts
 from graph.failures import spoken
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ users = typer.Typer(no_args_is_help=True, help="Who may sign in, and as what.")
 audit = typer.Typer(no_args_is_help=True, help="The log of who saw what.")
 app.add_typer(users, name="users")
 app.add_typer(audit, name="audit")
+app.add_typer(verdicts, name="verdicts")
 
 Name = Annotated[str, typer.Argument(help="The user's name.", show_default=False)]
 Roles = Annotated[

@@ -59,9 +59,6 @@ class GraphDoor:
                 f"Neo4j did not answer within {self._answer_seconds:g} s. Ask for less, or see "
                 "`python -m graph server status`."
             ) from None
-        except DriverError as error:
-            self._forget()
-            raise _down(type(error).__name__) from None
         except Neo4jError as error:
             if "Database" in (error.code or "").rsplit(".", 1)[-1]:  # starting, stopping, or switched to a new night
                 raise _down(type(error).__name__) from None
@@ -81,7 +78,7 @@ class GraphDoor:
 
     def close(self) -> None:
         """End the connections."""
-        self._forget()
+        self._forget(self._made)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _left(self) -> float:
@@ -91,11 +88,19 @@ class GraphDoor:
         return until - time.monotonic()
 
     def _ask(self, query: Any, parameters: Any, options: dict[str, Any]) -> Any:
-        try:
-            return self._driver().execute_query(query, parameters, **options)
-        except AuthError:
-            self._forget()
-            raise _down("AuthError") from None
+        """Ask; once more on new connections where the old ones broke, as they do when a night is switched in."""
+        for last in (False, True):
+            driver = self._driver()
+            try:
+                return driver.execute_query(query, parameters, **options)
+            except AuthError:
+                self._forget(driver)
+                raise _down("AuthError") from None
+            except DriverError as error:
+                self._forget(driver)
+                if last:
+                    raise _down(type(error).__name__) from None
+        raise AssertionError("unreachable")
 
     def _driver(self) -> Driver:
         with self._making:
@@ -106,7 +111,7 @@ class GraphDoor:
     def _connect(self) -> Driver:
         bounds: dict[str, Any] = {
             "connection_timeout": 2, "connection_acquisition_timeout": self._answer_seconds,
-            "max_transaction_retry_time": 1, "max_connection_pool_size": self._threads,
+            "max_transaction_retry_time": 0, "max_connection_pool_size": self._threads,
             "notifications_min_severity": "OFF", "keep_alive": True,
         }  # fmt: skip
         if self._settings.uri is not None:
@@ -119,11 +124,12 @@ class GraphDoor:
         except ServerError:
             raise _down("no local server was started") from None
 
-    def _forget(self) -> None:
+    def _forget(self, driver: Driver | None) -> None:
         with self._making:
-            driver, self._made = self._made, None
+            if self._made is driver:
+                self._made = None
         if driver is not None:
-            self._pool.submit(driver.close)
+            driver.close()
 
 
 def _down(cause: str) -> GraphDownError:

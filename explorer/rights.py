@@ -127,10 +127,12 @@ def read_rights(text: str) -> Rights:
         shows = {Role(role): frozenset(Shows(what) for what in said) for role, said in read["shows"].items()}
     except ValueError as error:
         raise RightsError(f"rights.yml names something unknown: {error}.") from None
-    missing = sorted(set(Action) - reach.keys()) + sorted(set(Role) - shows.keys())
-    wrong = [action for action, said in reach.items() if not set(said.values()) <= {"all", "own"}]
-    if missing or wrong:
-        raise RightsError(f"rights.yml leaves out {missing}, and says neither `all` nor `own` for {wrong}.")
+    for found in ([action for action in Action if action not in reach], [role for role in Role if role not in shows]):
+        if found:
+            raise RightsError(f"rights.yml leaves out {', '.join(found)}. Say who may, or that nobody does: {{}}.")
+    for action, said in reach.items():
+        if unknown := set(said.values()) - {"all", "own"}:
+            raise RightsError(f"rights.yml says {sorted(unknown)} of {action}, where `all` or `own` was needed.")
     return Rights(reach, frozenset(persons), shows)
 
 
