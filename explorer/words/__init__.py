@@ -84,11 +84,16 @@ def moment(value: dt.datetime | None, in_language: str | None = None) -> str:
     """Return a moment to the minute in the zone of `CREDIT_GRAPH_ZONE`; one without a zone is taken for UTC."""
     if value is None:
         return "—"
-    zone = g.get("zone", "UTC") if has_request_context() else "UTC"
     locale = _LOCALES[in_language or language()]
+    here = local(value)
+    return f"{dates.format_date(here.date(), 'medium', locale=locale)} {here:%H:%M}"
+
+
+def local(value: dt.datetime) -> dt.datetime:
+    """Return a moment in the zone of `CREDIT_GRAPH_ZONE`; one without a zone is taken for UTC."""
+    zone = g.get("zone", "UTC") if has_request_context() else "UTC"
     aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    there = aware.astimezone(dates.get_timezone(zone))
-    return f"{dates.format_date(there.date(), 'medium', locale=locale)} {there:%H:%M}"
+    return aware.astimezone(dates.get_timezone(zone))
 
 
 def money(value: float | Decimal | None, in_language: str | None = None) -> str:

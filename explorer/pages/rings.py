@@ -1,0 +1,345 @@
+"""Rings: the list in the order of work, and the page of one ring at `/rings/<id>`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_update
+from flask import Response, request
+
+from explorer.canvas.asking import Content, asked
+from explorer.canvas.opening import content_to_keep
+from explorer.desk import Desk
+from explorer.pages import Page
+from explorer.rights import Action, ForbiddenError, Shows, shows
+from explorer.rings.known import MembersMissingError, known_rings, one_ring, whole
+from explorer.rings.listing import (
+    EXPORT_ROWS,
+    ORDERS,
+    SHOWN_ROWS,
+    VIEWS,
+    AskedWronglyError,
+    Filters,
+    Listing,
+    as_csv,
+    filters,
+    row,
+    short_ring,
+    typology_word,
+)
+from explorer.rings.screen import named, said, screen
+from explorer.rings.verdicts import NOTE_LENGTH, Verdict, VerdictMetError, Verdicts, evidence_digest
+from explorer.scenes import Scenes
+from explorer.shell import nothing
+from explorer.words import say
+from graph.answers import GraphError
+from graph.rings import STATUSES
+
+PURPOSE_LENGTH = 200
+_FILTERS = ("view", "order", "typology", "status", "min_score", "min_size", "text")
+_JUDGE = tuple(f"rings-judge-{verdict}" for verdict in Verdict)
+_KEPT: dict[str, Any] = {"persistence": True, "persistence_type": "session"}
+
+
+def layout(desk: Desk, ring: str = "", **_query: str) -> Any:
+    """Return the list, or the page of one ring."""
+    if Shows.RINGS not in shows(desk.user):
+        raise ForbiddenError
+    if not ring:
+        return _list(desk)
+    one = one_ring(desk, ring)
+    return screen(desk, one) if one else nothing(say("rings.missing"), say("rings.missing_next"))
+
+
+PAGE = Page("/rings", "rings.title", Action.SEE_RINGS, layout, icon="rings", below="ring")
+
+
+def _list(desk: Desk) -> Any:
+    views = [{"value": view, "label": say(f"rings.view.{view}")} for view in VIEWS]
+    return html.Div(
+        [
+            html.H1(say("rings.title"), className="cg-title"),
+            html.P(id="rings-lead", className="cg-lead"),
+            dmc.SegmentedControl(
+                id="rings-view", value="queue", data=views, size="sm", className="rg-views", **_KEPT,
+                **named(say("rings.view")),
+            ),
+            html.P(id="rings-view-told", className="rg-note"),
+            _controls(desk),
+            html.Div(
+                [html.P(id="rings-count", className="rg-count", role="status"), _export(desk)], className="rg-countbar"
+            ),
+            html.Div(id="rings-empty"),
+            html.Div(_table(desk), id="rings-box", className="rg-box"),
+            dcc.Store(id="rings-asked"),
+        ],
+        className="rg",
+    )  # fmt: skip
+
+
+def _controls(desk: Desk) -> Any:
+    seen = shows(desk.user)
+    orders = [name for name in ORDERS if Shows.SCORES in seen or name == "newest"]
+    statuses = [
+        {"value": status, "label": say(f"rings.status.{status}")} for status in STATUSES if status != "dissolved"
+    ]
+    small: dict[str, Any] = {"size": "xs", **_KEPT}
+    score = dmc.NumberInput(
+        id="rings-min_score", label=say("rings.filter.score"), min=0, max=1, step=0.05, decimalScale=2, w=110, **small
+    )  # fmt: skip
+    return html.Div(
+        [
+            dmc.Select(
+                id="rings-order", label=say("rings.order"), value=orders[0], allowDeselect=False, w=150, **small,
+                data=[{"value": name, "label": say(f"rings.order.{name}")} for name in orders],
+            ),
+            dmc.MultiSelect(
+                id="rings-typology", label=say("rings.filter.typology"), data=[], value=[], searchable=True,
+                clearable=True, w=240, **small,
+            ),
+            dmc.MultiSelect(
+                id="rings-status", label=say("rings.filter.status"), data=statuses, value=[], clearable=True, w=190,
+                **small,
+            ),
+            html.Div(score, hidden=Shows.SCORES not in seen),
+            dmc.NumberInput(id="rings-min_size", label=say("rings.filter.size"), min=0, step=1, w=110, **small),
+            dmc.TextInput(
+                id="rings-text", label=say("rings.filter.text"), placeholder=say("rings.filter.text_hint"),
+                debounce=300, w=210, **small,
+            ),
+            dmc.Button(say("rings.clear"), id="rings-clear", variant="subtle", size="xs"),
+        ],
+        className="rg-filters", role="search", **named(say("rings.filters")),
+    )  # fmt: skip
+
+
+def _export(desk: Desk) -> Any:
+    if not desk.may(Action.EXPORT_RINGS).allowed:
+        return None
+    form = [
+        html.P(id="rings-export-told", className="rg-note"),
+        dmc.TextInput(
+            id="rings-purpose", label=say("rings.export_purpose"), description=say("rings.export_purpose_hint"),
+            size="xs", maxLength=PURPOSE_LENGTH,
+        ),
+        dmc.Button(say("rings.export_go"), id="rings-export-go", size="xs", mt=8),
+        html.P(id="rings-export-why", className="rg-warn", role="status"),
+    ]  # fmt: skip
+    button = dmc.Button(say("rings.export"), id="rings-export", variant="default", size="xs")
+    return dmc.Popover(
+        [dmc.PopoverTarget(button), dmc.PopoverDropdown(form)], position="bottom-end", width=300, trapFocus=True,
+        keepMounted=True, transitionProps={"duration": 0},
+    )  # fmt: skip
+
+
+def _table(desk: Desk) -> Any:
+    seen = shows(desk.user)
+
+    def column(name: str, width: int, value: str | None = None, **more: Any) -> dict[str, Any]:
+        text = f"params.data.{value}_text" if value else f"params.data.{name}"
+        return {
+            "colId": name, "headerName": say(f"rings.column.{name}"), "field": value or name, "minWidth": width,
+            "flex": width, "valueFormatter": {"function": text}, **more,
+        }  # fmt: skip
+
+    number: dict[str, Any] = {"type": "rightAligned", "sortingOrder": ["desc", "asc", None]}
+    columns = [
+        column("ring", 120, cellRenderer="RingName", sortable=False),
+        column("typology", 150),
+        column("status", 90, cellClassRules={"rg-fresh": "params.data.fresh"}),
+        *([column("score", 76, "score", **number)] if Shows.SCORES in seen else []),
+        column("size", 86, "size", **number),
+        *([column("exposure", 120, "exposure", **number)] if Shows.MONEY in seen else []),
+        column("newest", 140, "newest", sortingOrder=["desc", "asc", None]),
+        column("verdict", 130, "verdict", cellRenderer="RingVerdict"),
+        column("by", 90),
+    ]
+    columns[0]["field"] = "name"
+    return dag.AgGrid(
+        id="rings-table", rowData=[], columnDefs=columns, getRowId="params.data.id",
+        className="ag-theme-quartz cg-grid", columnSize="responsiveSizeToFit",
+        defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True},
+        dashGridOptions={
+            "ensureDomOrder": True, "animateRows": False, "rowHeight": 34, "headerHeight": 34,
+            "enableCellTextSelection": True,
+        },
+        style={"height": "100%", "width": "100%"}, dangerously_allow_code=False,
+    )  # fmt: skip
+
+
+def register(desk: Desk) -> None:
+    """Register what the list and the page of a ring answer."""
+
+    @desk.callback(
+        Action.SEE_RINGS,
+        Output("rings-table", "rowData"),
+        Output("rings-count", "children"),
+        Output("rings-lead", "children"),
+        Output("rings-view", "data"),
+        Output("rings-view-told", "children"),
+        Output("rings-typology", "data"),
+        Output("rings-empty", "children"),
+        Output("rings-box", "hidden"),
+        Output("rings-asked", "data"),
+        *(Input(f"rings-{name}", "value") for name in _FILTERS),
+    )
+    def show(*values: Any) -> tuple[Any, ...]:
+        given = {name: value for name, value in zip(_FILTERS, values, strict=True) if value is not None and value != ""}
+        wanted = filters(given)
+        known = known_rings(desk)
+        found = known.listing(wanted)
+        desk.record(Action.SEE_RINGS, f"list of {min(len(found.entries), SHOWN_ROWS)} rings")
+        rows = [row(desk.user, entry, known.night) for entry in found.entries[:SHOWN_ROWS]]
+        views = [
+            {"value": view, "label": say("rings.view_told", view=say(f"rings.view.{view}"), number=found.counts[view])}
+            for view in VIEWS
+        ]
+        kinds = sorted({entry.ring.typology for entry in known.entries if entry.ring.typology})
+        told = f"told.{wanted.view}"
+        if wanted.view == "looked" and (known.before is None or known.before.night is None):
+            told = "told.looked_never"
+        before = known.before
+        at, looked = (before.at, before.night) if before else (None, None)
+        return (
+            rows, _counted(found), say("rings.lead", night=known.night), views,
+            say(f"rings.{told}", night=looked if wanted.view == "looked" else known.night, at=at),
+            [{"value": kind, "label": typology_word(kind)} for kind in kinds], _nothing(found, wanted), not rows,
+            given | {"count": len(found.entries)},
+        )  # fmt: skip
+
+    @desk.callback(
+        Action.USE,
+        *(Output(f"rings-{name}", "value") for name in ("typology", "status", "min_score", "min_size", "text")),
+        Input("rings-clear", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def clear(_clicks: int | None) -> tuple[Any, ...]:
+        return [], [], "", "", ""
+
+    @desk.callback(
+        Action.EXPORT_RINGS,
+        Output("rings-export-told", "children"),
+        Output("rings-export-go", "disabled"),
+        Input("rings-asked", "data"),
+    )
+    def tell_export(given: Any) -> tuple[str, bool]:
+        count = int((given or {}).get("count", 0))
+        if count > EXPORT_ROWS:
+            return say("rings.export_too_many", count=count, limit=EXPORT_ROWS), True
+        return say("rings.export_told", count=count, limit=EXPORT_ROWS), not count
+
+    @desk.route(Action.EXPORT_RINGS, "/rings.csv", methods=("POST",))
+    def export() -> Response:
+        given = request.get_json(silent=True)
+        given = dict(given) if isinstance(given, dict) else {}
+        purpose = str(given.pop("purpose", "") or "").strip()[:PURPOSE_LENGTH]
+        given.pop("count", None)
+        if not purpose:
+            raise AskedWronglyError(say("rings.export_purpose_missing"))
+        found = known_rings(desk).listing(filters(given)).entries
+        if len(found) > EXPORT_ROWS:
+            raise AskedWronglyError(say("rings.export_too_many", count=len(found), limit=EXPORT_ROWS))
+        ids = " ".join(entry.ring.id for entry in found)
+        desk.record(Action.EXPORT_RINGS, f"csv {len(found)} rings: {ids}", purpose)
+        named = {"Content-Disposition": "attachment; filename=rings.csv"}
+        return Response(as_csv(desk.user, found), mimetype="text/csv", headers=named)
+
+    @desk.callback(
+        Action.JUDGE_RINGS,
+        Output("rings-stands", "children"),
+        Output("rings-take", "hidden"),
+        Output("rings-note", "value"),
+        Output("rings-seen", "data"),
+        Output("rings-judged", "children"),
+        *(Input(name, "n_clicks") for name in (*_JUDGE, "rings-withdraw")),
+        State("rings-note", "value"),
+        State("rings-seen", "data"),
+        prevent_initial_call=True,
+    )
+    def judge(*values: Any) -> tuple[Any, ...]:
+        note, seen = str(values[-2] or "").strip(), dict(values[-1] or {})
+        chosen = str(ctx.triggered_id or "").removeprefix("rings-judge-")
+        if not any(values[:-2]):
+            return (no_update,) * 5
+        if len(note) > NOTE_LENGTH:
+            return (no_update,) * 4 + (say("rings.judge_note_long", limit=NOTE_LENGTH),)
+        return _judge(desk, seen, None if chosen == "rings-withdraw" else Verdict(chosen), note)
+
+    @desk.callback(
+        Action.CHANGE_SCENES,
+        Output("shell-url", "href", allow_duplicate=True),
+        Input("rings-open", "n_clicks"),
+        State("rings-seen", "data"),
+        prevent_initial_call=True,
+    )
+    def open_canvas(clicks: int | None, seen: Any) -> Any:
+        desk.require(Action.SEE_RINGS)
+        desk.require(Action.SEE_CANVAS)
+        return f"/canvas?scene={_scene(desk, str((seen or {}).get('ring')))}" if clicks else no_update
+
+    desk.clientside(ClientsideFunction("rings", "draw"), Input("rings-picture", "elements"))
+    desk.clientside(
+        ClientsideFunction("rings", "export_rows"), Output("rings-export-why", "children"),
+        Input("rings-export-go", "n_clicks"), State("rings-asked", "data"), State("rings-purpose", "value"),
+        prevent_initial_call=True,
+    )  # fmt: skip
+
+
+def _counted(found: Listing) -> str:
+    key = "count_more" if len(found.entries) > SHOWN_ROWS else "count"
+    return say(f"rings.{key}", shown=len(found.entries), count=found.total, limit=SHOWN_ROWS)
+
+
+def _nothing(found: Listing, wanted: Filters) -> Any:
+    if found.entries:
+        return None
+    if not found.total:
+        return nothing(say("rings.empty"), say("rings.empty_next"))
+    key = "empty_queue" if wanted.view == "queue" and not found.counts["queue"] else "empty_filtered"
+    return nothing(say(f"rings.{key}"), say(f"rings.{key}_next"))
+
+
+def _judge(desk: Desk, seen: dict[str, Any], verdict: Verdict | None, note: str) -> tuple[Any, ...]:
+    """Write down a verdict, or take the standing one back (None); return what the page shows then."""
+    verdicts, ring = Verdicts(desk.store), desk.reader.ring(str(seen.get("ring")))
+    if ring is None:
+        return (no_update,) * 4 + (say("rings.missing"),)
+    told = "judge_taken" if verdict is None else "judge_given"
+    standing = seen.get("verdict")
+    try:
+        if verdict is None:
+            desk.record(Action.JUDGE_RINGS, f"{ring.id} taken back")
+            verdicts.withdraw(str(standing), ring.id, desk.user.name, desk.now())
+        elif evidence_digest(ring) != seen.get("digest"):
+            told = "judge_changed"
+        else:
+            ring = whole(ring, desk.lake)
+            ids = " ".join(member.person_id for member in ring.members)
+            desk.record(Action.JUDGE_RINGS, f"{ring.id} {verdict}: {ids}")
+            verdicts.give(ring, verdict, desk.user.name, desk.now(), note, standing)
+    except VerdictMetError:
+        told = "judge_met"
+    except MembersMissingError:
+        told = "judge_members_missing"
+    found = verdicts.of(ring.id)
+    stands, hidden = said(ring, found)
+    now = next((judged.verdict_id for judged in found if judged.ended_at is None), None)
+    kept = no_update if told in ("judge_met", "judge_changed", "judge_members_missing") else ""
+    return stands, hidden, kept, seen | {"verdict": now}, say(f"rings.{told}")
+
+
+def _scene(desk: Desk, id: str) -> str:
+    """Return the scene with the ring's nodes: the user's own of this night, as they left it, or else a new one."""
+    one = one_ring(desk, id)
+    if one is None:
+        raise GraphError(say("rings.missing"))
+    scenes, name = Scenes(desk.store), say("rings.scene_name", name=short_ring(id), night=one.ring.as_of_date)
+    if kept := next((scene for scene in scenes.of(desk.user.name) if scene.name == name), None):
+        return kept.scene_id
+    nodes = [[end.label, end.id, x, y] for end, (x, y) in one.picture.ends]
+    edges = [[e.relationship, e.src.label, e.src.id, e.dst.label, e.dst.id] for e in one.picture.drawn]
+    content = asked(Content, {"nodes": nodes, "edges": edges, "view": {}})
+    desk.record(Action.CHANGE_SCENES, f"scene of {id}")
+    return scenes.save(desk.user.name, name, content_to_keep(content)).scene_id
