@@ -12,7 +12,7 @@ MAPPING ?=
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: .venv/.spark .venv/.explorer ## a small synthetic world, one whole night, a graph in a local Neo4j, and what to look at
+demo: .venv/.spark .venv/.explorer ## a small synthetic world, one whole night, a graph in a local Neo4j, the explorer, and what to look at
 	@$(BIN)/python -m jobs demo
 
 test: .venv/.dev check ## the whole suite: style, types, import rules, tests
@@ -85,7 +85,8 @@ lock: .venv/.uv ## resolve requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile -q pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/core.txt
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-clean: ## stop the local Neo4j; remove the environment, the demo's world and lake, and the local graph; keys and audit stay
+clean: ## stop the explorer and the local Neo4j; remove the environment, the demo's world and lake, and the local graph; keys and audit stay
+	@[ ! -x $(BIN)/python ] || $(BIN)/python -m explorer stop || true
 	@[ ! -x $(BIN)/python ] || $(BIN)/python -m graph server stop || true
 	rm -rf .venv .local/demo .local/neo4j .local/spark
 

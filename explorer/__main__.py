@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,6 +85,18 @@ def serve() -> None:
         from explorer.settings import ExplorerSettings
 
         run(ExplorerSettings())
+
+
+@app.command()
+def stop(
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps what it runs.")] = Path(".local/demo"),
+) -> None:
+    """Stop the explorer that the demo left running."""
+    with _sentences():
+        from explorer.background import Background
+
+        ran = Background(folder, "").stop()
+        console.print("The explorer has stopped." if ran else "No explorer runs that the demo started.")
 
 
 @users.command("add")

@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask
-from flask_security import RoleMixin, Security, SQLAlchemySessionUserDatastore, UserMixin, hash_password
+from flask_security import (
+    RoleMixin,
+    Security,
+    SQLAlchemySessionUserDatastore,
+    UserMixin,
+    hash_password,
+    verify_password,
+)
 from sqlalchemy import Boolean, Column, ForeignKey, Integer, String, Table, Text, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session, sessionmaker
 
@@ -70,6 +77,10 @@ class User(Base, UserMixin):
     def role_names(self) -> frozenset[str]:
         """The names of their roles."""
         return frozenset(role.name for role in self.roles)
+
+    def verify_and_update_password(self, password: str) -> bool:
+        """Return whether it is theirs. Its hash stays as it is until they change it: a sign-in only reads users."""
+        return bool(verify_password(password, self.password))
 
 
 SESSIONS = Table(

@@ -6,9 +6,11 @@ import json
 from datetime import date, datetime
 from pathlib import Path
 
-from neo4j import Driver
+from neo4j import Record
 from rich.console import Console
 
+from algorithms.contact.settings import QueueSettings
+from explorer.demo import run_demo
 from graph.lake import Lake
 from graph.ledger import Ledger
 from graph.server import connect
@@ -60,17 +62,19 @@ def demo(console: Console, folder: Path = Path(".local/demo")) -> None:
         spark.stop()
     console.print(summary(datetime.combine(day, datetime.min.time()), told))
     with connect(neo4j, platform.cache) as driver:
-        console.print(_pointers(driver, landing, day, lake))
+        ring = driver.execute_query(_SUREST_RING).records[0]
+    console.print(_pointers(ring, landing, day, lake), soft_wrap=True)
+    url = QueueSettings().url(lake.root)
+    console.print(run_demo(url, lake.root, folder / "models", folder, ring["id"]), soft_wrap=True, markup=False)
 
 
-def _pointers(driver: Driver, landing: Path, day: date, lake: Lake) -> str:
-    ring = driver.execute_query(_SUREST_RING).records[0]
+def _pointers(ring: Record, landing: Path, day: date, lake: Lake) -> str:
     people = ring["persons"]
     python = ".venv/bin/python"
     return f"""
 The graph is in Neo4j at bolt://127.0.0.1:{Neo4jSettings().port} (user neo4j, password in .local/neo4j/password).
 
-Three things to look at:
+On the command line:
   1. The rings of the night, and why the surest one ({ring["typology"]}, {len(people)} persons) is one:
      {python} -m graph rings
      {python} -m graph show ring:{ring["id"]}
