@@ -59,17 +59,17 @@ window.canvasPage = (() => {
 
   function draw({ arrange = true, select = null } = {}) {
     result = M().drawn(model);
+    document.getElementById("canvas-empty").hidden = model.now.nodes.length > 0;
+    panels(); // first: they may leave the drawing another height
     V().draw(model, result, words, arrange);
     if (select) V().select(select);
-    panels();
-    document.getElementById("canvas-empty").hidden = model.now.nodes.length > 0;
+    P().inspector(model, result, act, state);
   }
 
   function panels() {
     P().legend(model, act);
     P().tools(model, act, state);
     P().time(model, act, state);
-    P().inspector(model, result, act, state);
     P().status(model, result, state.sentence);
     if (state.table) tables();
   }
@@ -107,7 +107,7 @@ window.canvasPage = (() => {
       pages.set(JSON.stringify(filter), page);
       state.pages.set(page.key, pages);
     }
-    state.sentence = answer.pages.map((page) => page.sentence).slice(0, 3).join(" ");
+    state.sentence = answer.sentence || answer.pages.map((page) => page.sentence).slice(0, 3).join(" ");
     draw({ select: picked });
     performance.measure("canvas-expand", { start: started });
     if (keys.length === 1) menu(keys[0]);
@@ -368,27 +368,39 @@ window.canvasPage = (() => {
 
   let words = {};
   let limits = {};
+  new MutationObserver(() => V().restyle())
+    .observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
+  let before = null; // what the page was opened with
 
   async function start(page) {
     if (!page) return window.dash_clientside.no_update;
     words = page.words;
     limits = page.limits;
     P().begin(page.words, page.language);
-    model = M().create();
-    state = fresh();
+    // The page is laid out anew when Neo4j is back, or when the reader comes back to it: what was on the canvas stays.
+    const begun = JSON.stringify([page.scene, page.node]);
+    const again = model && (begun === before || !(page.scene || page.node));
+    before = begun;
+    if (!again) {
+      model = M().create();
+      state = fresh();
+      V().forget();
+    }
+    Object.assign(state, { lasso: false, table: false });
+    state.waiting.clear();
     result = M().drawn(model);
     const engine = await ready();
     V().start(document.getElementById("canvas-graph"), engine, {
       select: () => { P().inspector(model, result, act, state); if (V().selected().length === 1) menu(V().selected()[0]); },
       menu: () => inspect(), expand: () => act.expand(),
     });
-    new MutationObserver(() => V().restyle()).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
     draw();
     if (looking) {
       const text = looking;
       looking = null;
       find(text);
-    } else if (page.scene) await reopen(page.scene);
+    } else if (again) V().fit();
+    else if (page.scene) await reopen(page.scene);
     else if (page.node) choose(page.node);
     return window.dash_clientside.no_update;
   }
@@ -423,7 +435,7 @@ window.canvasPage = (() => {
     return window.dash_clientside.no_update;
   };
 
-  return { start, answered, pickRow, peek: () => ({ model, result, state }), act };
+  return { start, answered, pickRow, peek: () => ({ model, result, state }), act, draw };
 })();
 
 window.dash_clientside.canvas = {

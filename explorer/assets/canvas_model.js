@@ -15,12 +15,12 @@ window.canvasModel = (() => {
 
   const create = () => ({ facts: { nodes: new Map(), edges: new Map() }, past: [], now: EMPTY, future: [] });
 
-  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  const same = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
 
   // Makes one step of a change; a change of nothing is no step.
   function change(model, patch) {
+    if (Object.entries(patch).every(([name, value]) => same(value, model.now[name]))) return false;
     const next = Object.freeze({ ...model.now, ...patch });
-    if (same(next, model.now)) return false;
     model.past.push(model.now);
     if (model.past.length > STEPS) model.past.shift();
     model.now = next;

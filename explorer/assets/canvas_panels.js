@@ -162,7 +162,7 @@ window.canvasPanels = (() => {
     }));
     if (result.forced) parts.push(say("status_forced", { limit: window.canvasModel.LIMIT }));
     else if (result.over) parts.push(say("status_over", { budget: window.canvasModel.BUDGET }));
-    put("canvas-status", ...parts.map((text, n) => el("span", { class: n ? "" : "cv-first" }, text)));
+    put("canvas-status", ...parts.map((text, n) => el("span", { class: n || !sentence ? "" : "cv-first" }, text)));
   }
 
   const factRows = (rows) => el("dl", { class: "cv-facts" },
@@ -324,4 +324,5 @@ window.canvasPanels = (() => {
 
 // Columns of the tables hold epoch seconds, so that they sort; this is how they read.
 window.dashAgGridFunctions = window.dashAgGridFunctions || {};
-window.dashAgGridFunctions.canvasDay = (seconds) => window.canvasPanels.day(seconds);
+window.dashAgGridFunctions.canvasDay = (seconds) => (seconds === null || seconds === undefined ? ""
+  : new Date(seconds * 1000).toISOString().slice(0, 10));

@@ -18,7 +18,7 @@ window.canvasView = (() => {
     heptagon: "10,1 17.5,4.5 19,12.5 14,19 6,19 1,12.5 2.5,4.5",
     star: "10,0 12.4,7.2 20,7.6 14,12.2 16.2,19.5 10,15.3 3.8,19.5 6,12.2 0,7.6 7.6,7.2",
   };
-  const INCREMENTAL = 70; // nodes up to which the layout is refined at once: beyond, it would be felt
+  const FINE = 60; // nodes that are laid out by forces at once: with more, it would be felt
   const STRAIGHT = 300; // elements up to which edges end in arrows; beyond, arrows sit in their middle
 
   let cy = null;
@@ -26,7 +26,6 @@ window.canvasView = (() => {
   const places = new Map();
 
   const dark = () => document.documentElement.getAttribute("data-mantine-color-scheme") === "dark";
-  const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   function style() {
     theme = dark()
@@ -83,10 +82,14 @@ window.canvasView = (() => {
   // Makes the drawing in an element with the constructor of dash-cytoscape's own instance.
   function start(container, engine, on) {
     stop();
-    places.clear();
+    // Without a language of its own a canvas measures labels by other fonts than it draws them with.
+    const inner = document.createElement("div");
+    inner.lang = "en";
+    inner.setAttribute("aria-hidden", "true");
+    container.replaceChildren(inner);
     const Core = engine.constructor;
     cy = new Core({
-      container, elements: [], style: style(), minZoom: 0.05, maxZoom: 4, boxSelectionEnabled: true,
+      container: inner, elements: [], style: style(), minZoom: 0.05, maxZoom: 4, boxSelectionEnabled: true,
       selectionType: "single", hideEdgesOnViewport: false, textureOnViewport: true, pixelRatio: 1,
     });
     cy.on("select unselect", () => { tell(); on.select(); });
@@ -95,6 +98,8 @@ window.canvasView = (() => {
     cy.on("dbltap", "node", (event) => { only(event.target.id()); on.expand(); });
     return cy;
   }
+
+  const forget = () => places.clear();
 
   function stop() {
     if (cy) cy.destroy();
@@ -150,93 +155,131 @@ window.canvasView = (() => {
     return elements;
   }
 
-  // New nodes go around the node they hang on, in rings, on the side where nothing is yet.
-  function place(added) {
+  // Neighbors on the drawing, read once: to ask cytoscape node by node would cost the time of a layout.
+  function adjacency() {
+    const around = new Map(cy.nodes().map((node) => [node.id(), new Set()]));
+    cy.edges().forEach((edge) => {
+      const [a, b] = [edge.data("source"), edge.data("target")];
+      if (a !== b) { around.get(a).add(b); around.get(b).add(a); }
+    });
+    return around;
+  }
+
+  const RING = 120;
+  const RINGS_APART = 84;
+  const NODES_APART = 78;
+  const fitsOn = (span, radius) => Math.max(4, Math.floor((span * radius) / NODES_APART));
+
+  // How far the rings of so many leaves reach.
+  function reach(leaves) {
+    let radius = RING;
+    for (let left = leaves - fitsOn(Math.PI * 1.4, radius); left > 0; left -= fitsOn(Math.PI * 1.4, radius)) radius += RINGS_APART;
+    return leaves ? radius : 0;
+  }
+
+  // New nodes go in rings around the node they hang on, on the side where nothing is yet. Returns those that hang on
+  // nothing that has a place.
+  function place(keys, around) {
     const byAnchor = new Map();
-    for (const node of added) {
-      if (places.has(node.id())) { node.position(places.get(node.id())); continue; }
-      const anchor = node.neighborhood("node").filter((other) => places.has(other.id()));
-      const key = anchor.length ? anchor[0].id() : "";
-      if (!byAnchor.has(key)) byAnchor.set(key, []);
-      byAnchor.get(key).push(node);
+    const strangers = [];
+    const left = keys.filter((key) => !places.has(key));
+    for (const key of left) {
+      const anchor = [...around.get(key)].find((other) => places.has(other));
+      if (anchor === undefined) strangers.push(key);
+      else if (byAnchor.has(anchor)) byAnchor.get(anchor).push(key);
+      else byAnchor.set(anchor, [key]);
     }
-    let strangers = false;
-    for (const [key, nodes] of byAnchor) {
-      if (!key) { strangers = true; continue; }
-      const at = places.get(key);
-      const anchor = cy.getElementById(key);
-      const others = anchor.neighborhood("node").filter((other) => places.has(other.id()) && other.id() !== key);
-      let toward = 0;
-      others.forEach((other) => { toward += Math.atan2(at.y - places.get(other.id()).y, at.x - places.get(other.id()).x); });
-      const middle = others.length ? toward / others.length : -Math.PI / 2;
-      const span = others.length ? Math.PI * 1.3 : Math.PI * 2;
-      let ring = 0;
-      let done = 0;
-      while (done < nodes.length) {
-        const radius = 130 + 90 * ring;
-        const fit = Math.max(4, Math.floor((span * radius) / 76));
-        const row = nodes.slice(done, done + fit);
-        row.forEach((node, number) => {
+    for (const [anchor, members] of byAnchor) {
+      const at = places.get(anchor);
+      const others = [...around.get(anchor)].filter((other) => places.has(other)).map((other) => places.get(other));
+      const away = others.reduce((sum, other) => {
+        const far = Math.hypot(at.x - other.x, at.y - other.y) || 1;
+        return { x: sum.x + (at.x - other.x) / far, y: sum.y + (at.y - other.y) / far };
+      }, { x: 0, y: 0 });
+      const middle = others.length ? Math.atan2(away.y, away.x) : -Math.PI / 2;
+      const span = others.length ? Math.PI * 1.4 : Math.PI * 2;
+      for (let done = 0, radius = RING; done < members.length; radius += RINGS_APART) {
+        const row = members.slice(done, done + fitsOn(span, radius));
+        row.forEach((key, number) => {
           const angle = middle - span / 2 + (span * (number + 0.5)) / row.length;
-          const spot = { x: at.x + radius * Math.cos(angle), y: at.y + radius * Math.sin(angle) };
-          node.position(spot);
-          places.set(node.id(), spot);
+          places.set(key, { x: at.x + radius * Math.cos(angle), y: at.y + radius * Math.sin(angle) });
         });
         done += row.length;
-        ring += 1;
       }
     }
-    return strangers;
+    return strangers.length < left.length ? place(strangers, around) : strangers;
   }
 
   // Brings the drawing to what the model says; returns how many nodes are new on the screen.
   function draw(model, result, words, arrange = true) {
+    cy.resize();
     const elements = wanted(model, result, words);
+    const before = cy.nodes().length;
     const added = [];
     cy.batch(() => {
       cy.elements().filter((element) => !elements.has(element.id())).remove();
       for (const [key, element] of elements) {
         const there = cy.getElementById(key);
         if (there.empty()) added.push(element);
-        else { there.data(element.data); there.classes(keep(there, element.classes)); }
+        else bring(there, element);
       }
       cy.add(added);
-      for (const [key, [x, y]] of Object.entries(model.now.pins)) {
-        const node = cy.getElementById(key);
-        if (node.nonempty()) { places.set(key, { x, y }); node.position({ x, y }); }
-      }
     });
-    const nodes = added.filter((element) => element.group === "nodes").map((element) => cy.getElementById(element.data.id));
-    const before = cy.nodes().length - nodes.length;
-    const fresh = nodes.filter((node) => !places.has(node.id())).length;
-    const strangers = place(nodes);
-    if (!nodes.length) return 0;
-    if (strangers) layout(model, before > 0);
-    else if (arrange && fresh) (cy.nodes().length <= INCREMENTAL ? layout(model, true) : fit(true));
-    return nodes.length;
+    for (const [key, [x, y]] of Object.entries(model.now.pins)) places.set(key, { x, y });
+    const keys = added.filter((element) => element.group === "nodes").map((element) => element.data.id);
+    const fresh = keys.filter((key) => !places.has(key)).length;
+    const strangers = place(keys, adjacency());
+    const few = cy.nodes().length <= FINE;
+    if (strangers.length || (arrange && fresh && few)) layout(model, before > 0 && !strangers.length);
+    else {
+      settle();
+      if (fresh && arrange) fit();
+      else if (keys.length) fit(true);
+    }
+    return keys.length;
   }
 
-  const keep = (there, classes) => [classes, there.hasClass("path") && "path", there.hasClass("told") && "told"]
-    .filter(Boolean).join(" ");
+  function bring(there, { data, classes }) {
+    const now = [classes, there.hasClass("path") && "path", there.hasClass("told") && "told"].filter(Boolean).join(" ");
+    if (there.data("text") !== data.text || there.data("width") !== data.width) there.data(data);
+    if (there.classes().join(" ") !== now) there.classes(now);
+  }
 
+  const settle = () => cy.batch(() => {
+    cy.nodes().forEach((node) => { if (places.has(node.id())) node.position(places.get(node.id())); });
+  });
+
+  // Leaves go in rings around what they hang on; only the rest is a matter of forces, and that is little.
   function layout(model, incremental = false) {
-    const nodes = cy.nodes().length;
-    if (!nodes) return;
-    const fine = nodes <= INCREMENTAL;
-    if (nodes < 3) {
-      cy.layout({ name: "circle", radius: 90, fit: false }).run();
-      remember();
-      return fit();
+    const around = adjacency();
+    if (!around.size) return;
+    const pinned = new Set(Object.keys(model.now.pins));
+    const leafy = around.size > FINE;
+    const hangs = (key) => !pinned.has(key) && around.get(key).size === 1 && around.get([...around.get(key)][0]).size > 1;
+    const leaves = leafy ? [...around.keys()].filter(hangs) : [];
+    const gone = new Set(leaves);
+    const core = cy.nodes().filter((node) => !gone.has(node.id()));
+    const held = new Map();
+    leaves.forEach((key) => { const [anchor] = around.get(key); held.set(anchor, (held.get(anchor) || 0) + 1); });
+    const far = (key) => reach(held.get(key) || 0);
+    const fine = core.length <= FINE;
+    settle();
+    if (core.length === 1) core.position(places.get(core[0].id()) || { x: 0, y: 0 });
+    else if (core.length === 2) core[1].position({ x: core[0].position("x") + 260 + far(core[0].id()) + far(core[1].id()), y: core[0].position("y") });
+    else {
+      const fixed = core.filter((node) => pinned.has(node.id()))
+        .map((node) => ({ nodeId: node.id(), position: places.get(node.id()) }));
+      core.union(core.edgesWith(core)).layout({
+        name: "fcose", quality: fine ? "default" : "draft", randomize: !(fine && incremental), animate: false, fit: false,
+        nodeSeparation: 100, nodeRepulsion: 9000, gravity: 0.3, numIter: 1000, packComponents: true,
+        idealEdgeLength: (edge) => 100 + far(edge.data("source")) + far(edge.data("target")),
+        nodeDimensionsIncludeLabels: fine, fixedNodeConstraint: fine && fixed.length ? fixed : undefined,
+      }).run();
     }
-    const pinned = Object.entries(model.now.pins).filter(([key]) => cy.getElementById(key).nonempty())
-      .map(([key, [x, y]]) => ({ nodeId: key, position: { x, y } }));
-    cy.layout({
-      name: "fcose", quality: fine ? "default" : "draft", randomize: !(fine && incremental), animate: false, fit: false,
-      nodeSeparation: 110, idealEdgeLength: 110, nodeRepulsion: 9000, gravity: 0.3, numIter: 1200, packComponents: true,
-      nodeDimensionsIncludeLabels: fine, fixedNodeConstraint: fine && pinned.length ? pinned : undefined,
-    }).run();
-    for (const { nodeId, position } of pinned) cy.getElementById(nodeId).position(position);
-    remember();
+    core.forEach((node) => { if (!pinned.has(node.id())) places.set(node.id(), { ...node.position() }); });
+    leaves.forEach((key) => places.delete(key));
+    place(leaves, around);
+    settle();
     fit();
   }
 
@@ -305,20 +348,24 @@ window.canvasView = (() => {
 
   const selected = () => (cy ? cy.nodes(":selected").map((node) => node.id()) : []);
   const selectedEdges = () => (cy ? cy.edges(":selected").map((edge) => edge.id()) : []);
-  const select = (keys) => cy.batch(() => {
-    cy.elements(":selected").unselect();
-    keys.forEach((key) => cy.getElementById(key).select());
-  });
-  const light = (keys) => cy.batch(() => {
-    cy.edges(".path").removeClass("path");
-    keys.forEach((key) => cy.getElementById(key).addClass("path"));
-  });
+  function select(keys) {
+    cy.batch(() => {
+      cy.elements(":selected").unselect();
+      keys.forEach((key) => cy.getElementById(key).select());
+    });
+  }
+  function light(keys) {
+    cy.batch(() => {
+      cy.edges(".path").removeClass("path");
+      keys.forEach((key) => cy.getElementById(key).addClass("path"));
+    });
+  }
   const where = () => { remember(); return Object.fromEntries([...places].map(([key, { x, y }]) => [key, [x, y]])); };
   const put = (spots) => Object.entries(spots).forEach(([key, [x, y]]) => places.set(key, { x, y }));
   const picture = () => cy.png({ output: "blob-promise", full: true, scale: 2, maxWidth: 6000, maxHeight: 6000, bg: theme.back });
 
   return {
-    LOOKS, start, stop, draw, layout, fit, restyle, lasso, swatch, selected, selectedEdges, select, light, where, put,
+    LOOKS, start, stop, forget, draw, layout, fit, restyle, lasso, swatch, selected, selectedEdges, select, light, where, put,
     picture, background: () => theme.back, ink: () => theme.text, live: () => cy,
   };
 })();

@@ -14,10 +14,11 @@ from explorer.canvas.asking import Expand, Named, Two
 from explorer.canvas.elements import Element, edge_key, edges_around, label_word, node_element, node_facts, picture
 from explorer.canvas.hubs import Hub
 from explorer.canvas.opening import links_to_common
+from explorer.graph_door import GraphSlowError
 from explorer.masking import may_see_link, may_see_node
 from explorer.rights import Reader
 from explorer.words import say
-from graph.answers import Edge, End, Layer, Node, NodeMissingError, Paths
+from graph.answers import Edge, End, Layer, Node, NodeMissingError, Paths, StoppedError
 from graph.reader import GraphReader
 
 MAX_HOPS = 6
@@ -74,15 +75,22 @@ def menu(asker: Asker, named: Named) -> Element:
 
 
 def expand(asker: Asker, ask: Expand) -> Element:
-    """Return one page of the links of each node: two questions to Neo4j a node, whatever its degree."""
+    """Return one page of the links of each node: two questions to Neo4j a node, whatever its degree.
+
+    Where the time of the request is up after some of several nodes, those are shown and a sentence says so.
+    """
     edges: list[Edge] = []
     alone: list[Node] = []
     pages = []
-    for named in ask.nodes:
-        layer = asker.reader.layer(
-            named.label.value, named.id, relationship=ask.type, direction=ask.direction, since=ask.since_at,
-            limit=ask.each, after=ask.cursor(named.end),
-        )  # fmt: skip
+    short: dict[str, str] = {}
+    for number, named in enumerate(ask.nodes):
+        try:
+            layer = _layer(asker, ask, named)
+        except (GraphSlowError, StoppedError):
+            if not alone:
+                raise
+            short = {"sentence": say("canvas.expanded_some", done=number, total=len(ask.nodes))}
+            break
         if layer is None:
             continue
         alone.append(layer.node)
@@ -90,7 +98,14 @@ def expand(asker: Asker, ask: Expand) -> Element:
         pages.append(_page(ask, named.end, layer))
     if not alone:
         raise NodeMissingError(say("canvas.node_missing"))
-    return asker.picture(edges, [End(node.label, node.id) for node in alone]) | {"pages": pages}
+    return asker.picture(edges, [End(node.label, node.id) for node in alone]) | {"pages": pages} | short
+
+
+def _layer(asker: Asker, ask: Expand, named: Named) -> Layer | None:
+    return asker.reader.layer(
+        named.label.value, named.id, relationship=ask.type, direction=ask.direction, since=ask.since_at,
+        limit=ask.each, after=ask.cursor(named.end),
+    )  # fmt: skip
 
 
 def _page(ask: Expand, end: End, layer: Layer) -> Element:

@@ -94,18 +94,22 @@ def _begin(node: str) -> Answer | None:
 
 
 def _stage() -> list[Any]:
-    seconds = {"valueFormatter": {"function": "canvasDay(params.value)"}, "filter": "agNumberColumnFilter"}
-    options = {"rowSelection": {"mode": "singleRow", "enableClickSelection": True}, "ensureDomOrder": True}
+    seconds = {"valueFormatter": {"function": "canvasDay(params.value)"}, "filter": False}
+    picking = {"mode": "singleRow", "enableClickSelection": True, "checkboxes": False}
+    options = {"rowSelection": picking, "ensureDomOrder": True, "rowHeight": 28, "headerHeight": 32}
     nodes = ("kind", "name", "links", "marks")
-    links = {"from": {}, "type": {}, "to": {}, "first": seconds, "last": seconds, "events": {}, "fresh": {}}
+    links: dict[str, Any] = {
+        "from": {"flex": 2}, "type": {"flex": 1.4}, "to": {"flex": 2}, "first": seconds, "last": seconds,
+        "events": {"flex": 0.8, "filter": False}, "fresh": {"flex": 0.6, "filter": False},
+    }  # fmt: skip
 
     def grid(name: str, columns: dict[str, Any]) -> Any:
         return dag.AgGrid(
-            id=f"canvas-{name}", rowData=[], getRowId="params.data.key", className="ag-theme-quartz cv-grid",
+            id=f"canvas-{name}", rowData=[], getRowId="params.data.key", className="ag-theme-quartz cg-grid cv-grid",
             columnDefs=[
                 {"field": key, "headerName": say(f"canvas.column_{key}"), **more} for key, more in columns.items()
             ],
-            defaultColDef={"sortable": True, "filter": True, "resizable": True, "flex": 1, "minWidth": 90},
+            defaultColDef={"sortable": True, "filter": True, "resizable": True, "flex": 1, "minWidth": 70},
             dashGridOptions=options, dangerously_allow_code=False,
         )  # fmt: skip
 
