@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from explorer.desk import Desk
 
 # Modules of `explorer.pages`; one that is named and not there is an error at the start.
-NAMES: tuple[str, ...] = ("canvas", "leads")
+NAMES: tuple[str, ...] = ("rings", "canvas", "leads", "night")
 
 
 @dataclass(frozen=True)

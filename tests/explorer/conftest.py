@@ -7,6 +7,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,9 +222,16 @@ def client(app: Flask) -> Callable[[str], Client]:
 
 @pytest.fixture(scope="session")
 def served(session_app: Flask) -> Iterator[str]:
-    """The address at which the explorer of the run is served, in threads of its own."""
+    """The address at which the explorer of the run is served."""
+    with serving(session_app) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """Serve an explorer in threads of its own while the block lasts; its address."""
     port = free_port()
-    server = make_server("127.0.0.1", port, session_app, threaded=True)
+    server = make_server("127.0.0.1", port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{port}"
@@ -251,6 +259,20 @@ def browser_page(chromium: Any, served: str, graph: LocalServer) -> Iterator[Cal
     Options: `language`, `scheme` (light, dark), `width`, `height`. Whatever the browser's console calls an error, and
     each breach of the content policy, fails the test, except texts that match `page.expected_errors`.
     """
+    with browsing(chromium, served) as open_page:
+        yield open_page
+
+
+@pytest.fixture
+def lone_page(chromium: Any, lone_app: Flask) -> Iterator[Callable[..., Any]]:
+    """The same for pages that need no graph: a browser that meets the test's own explorer."""
+    with serving(lone_app) as address, browsing(chromium, address) as open_page:
+        yield open_page
+
+
+@contextmanager
+def browsing(chromium: Any, served: str) -> Iterator[Callable[..., Any]]:
+    """Open pages as `browser_page` says, at an address."""
     contexts, pages = [], []
 
     def open_page(

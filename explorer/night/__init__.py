@@ -1,0 +1,1 @@
+"""What the page of the night tells: runs and stages, lights, files."""
