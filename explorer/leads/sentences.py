@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import phonenumbers
 from flask import g
 
 from algorithms.contact.gate import Outcome, Rule
@@ -38,12 +39,12 @@ def to_whom(lead: Lead) -> str:
     """Return whom one speaks to: the person, or who else by what relation."""
     if isinstance(lead, DebtorLead):
         return say("leads.to_person")
-    return lead.relation_zh if language() == "zh" else lead.relation_en
+    return capital(lead.relation_zh if language() == "zh" else lead.relation_en)
 
 
 def route(lead: Lead) -> str:
     """Return where the number comes from, in plain words."""
-    return lead.route_zh if language() == "zh" else lead.route_en
+    return capital(lead.route_zh if language() == "zh" else lead.route_en)
 
 
 def scripts(lead: Lead) -> tuple[str, str]:
@@ -73,6 +74,19 @@ def clock(at: datetime | None, now: datetime) -> str:
 def outcome(which: str | None) -> str:
     """Return how a call ended, in a few words."""
     return say("leads.outcome_open") if which is None else say(f"leads.outcome_{Outcome(which)}")
+
+
+def number(plain: str) -> str:
+    """Return a number in groups, as it is read and dialed."""
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(plain), phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    except phonenumbers.NumberParseException:
+        return plain
+
+
+def capital(text: str) -> str:
+    """Return a phrase as a line of its own begins."""
+    return text[:1].upper() + text[1:]
 
 
 def _denied(which: Rule, at: datetime | None) -> str:

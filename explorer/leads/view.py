@@ -15,7 +15,7 @@ from algorithms.contact.queue import Seen, Untold
 from algorithms.contact.suppression import Reason
 from explorer.leads.board import Board
 from explorer.leads.evidence import told
-from explorer.leads.sentences import against, clock, outcome, route, rule, scripts, to_whom
+from explorer.leads.sentences import against, capital, clock, number, outcome, route, rule, scripts, to_whom
 from explorer.shell import icon, nothing
 from explorer.words import moment, money, say
 
@@ -93,7 +93,8 @@ def _number(call: Call, now: datetime) -> Any:
         [
             html.Div([
                 html.P(to_whom(call.lead), className="ld-to"),
-                html.P(call.phone_number, className="ld-plain", id="leads-number", tabIndex=-1, **_FOCUS),
+                html.A(number(call.phone_number), href=f"tel:{call.phone_number}", id="leads-number",
+                       className="ld-plain", **_FOCUS),
                 html.P(asked, className="ld-ask"),
             ]),
             html.P(say("leads.dial_before", at=clock(call.dial_until, now)), className="ld-until"),
@@ -158,7 +159,7 @@ def _purpose(lead_id: str, again: bool = False) -> Any:
             html.Div([
                 dmc.TextInput(id="leads-purpose", placeholder=say("leads.purpose_hint"), autoComplete="off",
                               inputProps={"maxLength": PURPOSE_LENGTH}, className="ld-text"),
-                dmc.Button(say("leads.show_again" if again else "leads.show"), id="leads-open",
+                dmc.Button(say("leads.show_again" if again else "leads.show"), id="leads-open", color="indigo.8",
                            variant="light" if again else "filled",
                            **click("open", lead=lead_id), **focus),
             ], className="ld-row"),
@@ -210,7 +211,7 @@ def _history(calls: Sequence[PastCall]) -> Any:
         return html.P(say("leads.no_history"), className="ld-quiet ld-history")
     columns = ("when", "number", "ended", "record")
     rows = [
-        (moment(call.at), html.Code(call.number), outcome(call.outcome),
+        (moment(call.at), html.Span(call.number, className="ld-label"), outcome(call.outcome),
          say("leads.made_here" if call.made_here else "leads.made_by_lender"))
         for call in calls
     ]  # fmt: skip
@@ -241,14 +242,15 @@ def _item(seen: Seen, chosen: str, now: datetime) -> Any:
     if seen.allowed:
         when = say("leads.until", at=clock(lead.allowed_until, now)) if lead.allowed_until else say("leads.allowed")
     else:
-        from_on = say("leads.from", at=clock(lead.next_allowed_at, now))
-        when = f"{rule(seen.rule)} · {from_on}" if seen.rule else from_on
+        when = say("leads.from", at=clock(lead.next_allowed_at, now))
+    why = [html.Span(capital(rule(seen.rule)), className="ld-item-why")] if seen.rule else []
     current: dict[str, Any] = {"aria-current": "true"} if lead.lead_id == chosen else {}
     return html.Button(
         [
-            html.Span([html.Code(lead.number), html.Span(to_whom(lead))], className="ld-item-who"),
+            html.Span([html.Span(lead.number), html.Span(when, className="ld-item-when")], className="ld-item-who"),
+            html.Span(to_whom(lead)),
             html.Span(route(lead), className="ld-item-route"),
-            html.Span(when, className="ld-item-when"),
+            *why,
         ],
         type="button", className="ld-item",
         **click("look", lead=lead.lead_id), **current,

@@ -7,13 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from flask import g
+from flask import Flask, g
 
 from algorithms.leads.sentences import evidence
 from explorer.leads.evidence import told
-from tests.explorer.test_leads import leads_app, lost, seeded_leads
 
-__all__ = ["leads_app", "lost", "seeded_leads"]
 AT = datetime(2026, 6, 21)
 QUIET: dict[str, Any] = {
     "own": True, "person_id": "per_wei", "phone": "tel_1", "identity": None, "identity_at": AT, "via_identity": None,
@@ -31,10 +29,10 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row)))
-def test_a_sentence_of_the_night_is_said_in_chinese_and_in_english(leads_app: Any, row: dict[str, Any]) -> None:
+def test_a_sentence_of_the_night_is_said_in_chinese_and_in_english(row: dict[str, Any]) -> None:
     texts = [item["text"] for item in evidence(QUIET | row)]
     assert texts
-    with leads_app.test_request_context():
+    with Flask("words").test_request_context():
         for text in texts:
             g.language = "zh"
             chinese = told(text)
@@ -44,7 +42,7 @@ def test_a_sentence_of_the_night_is_said_in_chinese_and_in_english(leads_app: An
             assert told(text).replace("Jun 21, 2026", "2026-06-21") == text
 
 
-def test_an_unknown_sentence_stays_as_it_is(leads_app: Any) -> None:
-    with leads_app.test_request_context():
+def test_an_unknown_sentence_stays_as_it_is() -> None:
+    with Flask("words").test_request_context():
         g.language = "zh"
         assert told("A lender's own sentence.") == "A lender's own sentence."
