@@ -26,10 +26,8 @@ from gnn.champion import durable
 from gnn.champion.card import PREDICTIONS, Card, Predictions, trained_files
 from gnn.champion.gate import Decision, GateSettings, Replay, decide, replayed
 from graph.audit import GENESIS, Chain
+from graph.model_registry import CARD, LEDGER, POINTER, card_text, line_hash, moves, pointer, standing, walk
 
-_CARD = "card.json"
-_POINTER = "champion.json"
-_LEDGER = "ledger.jsonl"
 _SCORES = "scores"
 _FRESH = ".new-"
 
@@ -78,7 +76,7 @@ class Registry:
                 files[path.as_posix()] = durable.copy(trained / path, fresh / path)
             whole = card.model_copy(update={"version": version, "files": files})
             text = whole.model_dump_json(indent=1) + "\n"
-            durable.write(fresh / _CARD, text)
+            durable.write(fresh / CARD, text)
             for folder in (*(p for p in fresh.rglob("*") if p.is_dir()), fresh):
                 durable.sync(folder)
             fresh.rename(self.folder / version)
@@ -122,7 +120,7 @@ class Registry:
         if self._stale(lines):
             with suppress(OSError), self._lock():  # whoever may only read is told all the same
                 self._point(self._lines())
-        return _standing(lines)
+        return standing(lines)
 
     def ledger(self) -> list[dict[str, Any]]:
         """Return all lines, the oldest first; line n has `seq` n."""
@@ -134,7 +132,7 @@ class Registry:
         Lines cut from the end are noticed back to the last promotion, which `champion.json` remembers; keep the
         `head` elsewhere and compare to notice the others.
         """
-        return self._walk()[1]
+        return walk(self.folder)[1]
 
     def promote(
         self,
@@ -171,7 +169,7 @@ class Registry:
         with self._lock():
             lines = self._lines()
             self._point(lines)
-            champion = _standing(lines)
+            champion = standing(lines)
             roles = {"challenger": challenger, "champion": champion, "baseline": baseline}
             if challenger in (champion, baseline):
                 role = "champion" if challenger == champion else "baseline"
@@ -263,17 +261,15 @@ class Registry:
         return decide(said("champion"), challenger, baseline=said("baseline"), settings=settings, **rest)
 
     def _card(self, version: str, lines: list[dict[str, Any]]) -> Card:
-        line = next((line for line in lines if line["what"] == "registered" and line["version"] == version), None)
-        if line is None:
-            known = ", ".join(old["version"] for old in lines if old["what"] == "registered") or "none"
-            raise RegistryError(f"The model {version} was needed; registered are {known}. Register it.")
-        path = self.folder / version / _CARD
         try:
-            text = path.read_bytes()
-            if durable.sha(text) != line["card"]:
-                raise ValueError("another content")
-            return Card.model_validate_json(text)
-        except (OSError, ValueError, ValidationError):
+            text = card_text(self.folder, version, lines)
+        except LookupError:
+            known = ", ".join(old["version"] for old in lines if old["what"] == "registered") or "none"
+            raise RegistryError(f"The model {version} was needed; registered are {known}. Register it.") from None
+        try:
+            return Card.model_validate_json(text or b"")
+        except ValidationError:
+            path = self.folder / version / CARD
             raise DamagedModelError(f"{path} is missing or not as it was registered. Restore it.") from None
 
     def _verify(self, version: str, lines: list[dict[str, Any]]) -> None:
@@ -283,7 +279,7 @@ class Registry:
                 found = "changed" if (folder / name).is_file() else "missing"
                 raise DamagedModelError(f"{folder / name} is {found} since it was registered. Restore it.")
         there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-        if strange := sorted(there - {*card.files, _CARD}):
+        if strange := sorted(there - {*card.files, CARD}):
             raise DamagedModelError(f"{folder / strange[0]} was not there when the model was registered. Take it out.")
 
     def _next(self, stem: str, lines: list[dict[str, Any]]) -> str:
@@ -313,36 +309,11 @@ class Registry:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _walk(self) -> tuple[list[dict[str, Any]], Chain]:
-        """Return the lines up to the first broken one, and what the chain says.
-
-        What follows the last line break was never written whole, so never promised to anybody: it is left out.
-        """
-        pointer = self._pointer()  # before the ledger: a promotion between the two readings only makes that longer
-        path = self.folder / _LEDGER
-        texts = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
-        lines: list[dict[str, Any]] = []
-        head, broken = GENESIS, None
-        for number, text in enumerate(texts, 1):
-            try:
-                line = dict(json.loads(text))
-            except (ValueError, TypeError):
-                line = {}
-            if line.get("seq") != number or line.get("previous_hash") != head or line.get("hash") != _hash(line):
-                broken = number
-                break
-            lines.append(line)
-            head = line["hash"]
-        seen = pointer.get("line", 0)
-        if broken is None and seen and (seen > len(lines) or lines[seen - 1]["hash"] != pointer.get("hash")):
-            broken = min(seen, len(lines) + 1)
-        return lines, Chain(len(lines), head, broken)
-
     def _lines(self) -> list[dict[str, Any]]:
-        lines, chain = self._walk()
+        lines, chain = walk(self.folder)
         if chain.first_broken_seq is not None:
             raise LedgerError(
-                f"{self.folder / _LEDGER} was needed whole and is broken at line {chain.first_broken_seq}. Restore it "
+                f"{self.folder / LEDGER} was needed whole and is broken at line {chain.first_broken_seq}. Restore it "
                 "from the backup: nobody can say who is champion."
             )
         return lines
@@ -353,8 +324,8 @@ class Registry:
         previous = lines[-1]["hash"] if lines else GENESIS
         line = {"seq": len(lines) + 1, "at": at, **content, "previous_hash": previous}
         line = json.loads(json.dumps(line, allow_nan=False))
-        line["hash"] = _hash(line)
-        path = self.folder / _LEDGER
+        line["hash"] = line_hash(line)
+        path = self.folder / LEDGER
         with path.open("ab") as file:
             written = path.read_bytes()
             file.truncate(written.rfind(b"\n") + 1)  # what a crash left of a line
@@ -364,21 +335,15 @@ class Registry:
         durable.sync(self.folder)
         return [*lines, line]
 
-    def _pointer(self) -> dict[str, Any]:
-        try:
-            return dict(json.loads((self.folder / _POINTER).read_bytes()))
-        except (OSError, ValueError, TypeError):  # it is made from the ledger again
-            return {}
-
     def _stale(self, lines: list[dict[str, Any]]) -> bool:
-        return bool(_moves(lines)) and self._pointer() != _pointed(lines)
+        return bool(moves(lines)) and pointer(self.folder) != _pointed(lines)
 
     def _point(self, lines: list[dict[str, Any]]) -> None:
         """Let `champion.json` say what the ledger says; the lock is held."""
         if self._stale(lines):
-            part = self.folder / f"{_FRESH}{_POINTER}.part"
+            part = self.folder / f"{_FRESH}{POINTER}.part"
             durable.write(part, json.dumps(_pointed(lines)) + "\n")
-            os.replace(part, self.folder / _POINTER)
+            os.replace(part, self.folder / POINTER)
             durable.sync(self.folder)
 
 
@@ -387,19 +352,10 @@ def _same_try(line: Mapping[str, Any], challenger: str, predictions: str) -> boo
     return bool(line["version"] == challenger or line["predictions"].get(line["version"]) == predictions)
 
 
-def _moves(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [line for line in lines if line["what"] in ("promoted", "rolled_back")]
-
-
-def _standing(lines: list[dict[str, Any]]) -> str | None:
-    moves = _moves(lines)
-    return str(moves[-1]["version"]) if moves else None
-
-
 def _history(lines: list[dict[str, Any]]) -> list[str]:
     """Return the champions that a roll back leads through, the one in place last."""
     history: list[str] = []
-    for line in _moves(lines):
+    for line in moves(lines):
         if line["what"] == "promoted":
             history.append(line["version"])
         else:
@@ -408,11 +364,5 @@ def _history(lines: list[dict[str, Any]]) -> list[str]:
 
 
 def _pointed(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    line = _moves(lines)[-1]
+    line = moves(lines)[-1]
     return {"version": line["version"], "line": line["seq"], "hash": line["hash"]}
-
-
-def _hash(line: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the canonical JSON of all but `hash`, as `graph.audit` has it."""
-    rest = {name: value for name, value in line.items() if name != "hash"}
-    return durable.sha(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
