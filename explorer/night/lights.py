@@ -68,7 +68,9 @@ def lights(run: Run, earlier: Iterable[Told]) -> list[Light]:
     stages = {stage.stage: stage for stage in run.stages}
     for watch in WATCHES:
         stage = stages.get(watch)
-        if stage is None or stage.state == "running":
+        if stage is None and run.state == "done":
+            found.append(Light(watch, "gray", "night.light_none"))
+        elif stage is None or stage.state == "running":
             found.append(Light(watch, "gray", "night.light_not_yet"))
         elif stage.state == "failed":
             found.append(Light(watch, "red", "night.light_failed"))

@@ -27,9 +27,7 @@ def screen(lake: Lake, runs: Sequence[Run], chosen: int | None, now: dt.datetime
     found = lights(run, rows)
     return html.Div(
         [
-            html.Div(
-                [_state(run, now), _stages(run, now), _reasons(run), html.Div(id="night-files")], className="pt-column"
-            ),
+            html.Div([_state(run, now), _stages(run, now), _reasons(run)], className="pt-column"),
             html.Div([_lights(found, history(run, rows)), _runs(runs, run, now)], className="pt-column"),
         ],
         className="pt-grid",

@@ -20,9 +20,13 @@ from graph.ledger import Ledger, Run
 
 RUNS = 10
 _TICK_MS = 3000  # while a night runs
-_FILES = {"source": {}, "name": {"flex": 2, "minWidth": 200}, "delivered_on": {}, "rows_in": {}, "rows_accepted": {},
-          "rows_duplicate": {}, "rows_quarantined": {}, "reasons": {"flex": 3, "minWidth": 220, "wrapText": True,
-                                                                    "autoHeight": True}}  # fmt: skip
+_SHORT = 12  # files of which the table shows all at once
+_WIDE: dict[str, Any] = {"flex": 2, "minWidth": 210}
+_SAID: dict[str, Any] = {"flex": 5, "minWidth": 320, "wrapText": True, "autoHeight": True, "cellClass": "nt-wrapped"}
+_FILES: dict[str, dict[str, Any]] = {
+    "source": {"minWidth": 120}, "name": _WIDE, "delivered_on": {"minWidth": 105}, "rows_in": {}, "rows_accepted": {},
+    "rows_duplicate": {}, "rows_quarantined": {}, "reasons": _SAID,
+}  # fmt: skip
 
 
 def layout(desk: Desk, run: str = "", **_query: str) -> Any:
@@ -36,6 +40,7 @@ def layout(desk: Desk, run: str = "", **_query: str) -> Any:
             dcc.Store(id="night-run", data=chosen),
             dcc.Interval(id="night-tick", interval=_TICK_MS, disabled=not going),
             html.Div(body, id="night-body"),
+            html.Div(id="night-files"),
         ],
         id="night", className="pt-page",
     )  # fmt: skip
@@ -95,14 +100,19 @@ def _body(desk: Desk, chosen: int | None) -> tuple[Any, bool]:
 
 
 def _grid(rows: list[dict[str, Any]]) -> Any:
-    numbers = {"type": "rightAligned", "filter": "agNumberColumnFilter"}
+    short = len(rows) <= _SHORT
+    size = "nt-files" if short else "nt-files nt-long"
+    grouped = {"function": "d3.format(',')(params.value)"}
+    numbers = {"type": "rightAligned", "filter": False, "valueFormatter": grouped}
     columns = [
         {"field": name, "headerName": say(f"night.{name}"), **(numbers if name.startswith("rows_") else {}), **more}
         for name, more in _FILES.items()
     ]
     return dag.AgGrid(
-        id="night-files-grid", rowData=rows, columnDefs=columns, className="ag-theme-quartz cg-grid nt-files",
-        defaultColDef={"sortable": True, "filter": True, "resizable": True, "flex": 1, "minWidth": 100},
-        dashGridOptions={"domLayout": "autoHeight" if len(rows) <= 12 else "normal", "ensureDomOrder": True},
+        id="night-files-grid", rowData=rows, columnDefs=columns, style={"height": None},
+        className=f"ag-theme-quartz cg-grid {size}",
+        defaultColDef={"sortable": True, "filter": True, "resizable": True, "flex": 1, "minWidth": 100,
+                       "wrapHeaderText": True, "autoHeaderHeight": True},
+        dashGridOptions={"domLayout": "autoHeight" if short else "normal", "ensureDomOrder": True},
         dangerously_allow_code=False,
     )  # fmt: skip
