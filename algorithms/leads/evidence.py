@@ -71,7 +71,7 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
         {name: F.coalesce(F.col(name), F.lit(0)) for name in counts}
         | {name: F.coalesce(F.col(name), F.lit(False)) for name in flags}
         | {
-            "alive": F.coalesce(F.col("alive_at") >= _days_ago(records, ALIVE_DAYS), F.lit(False)),
+            "alive": F.col("alive_at").isNotNull(),
             "passed_on": F.coalesce(F.col("changed_hands_at") > known_at, F.lit(False)),
             "share": F.coalesce("share", F.lit(0.0)),
             "role": _role(),
@@ -138,14 +138,14 @@ def _tries(records: Records, found: DataFrame) -> DataFrame:
 
 
 def _others(records: Records, people: DataFrame) -> DataFrame:
-    """How often other people were tried in vain for a borrower, and how many refused."""
-    asked = people.select("person_id", "ever")
+    """How many other people were tried in vain for a borrower since last heard of, and how many ever refused."""
+    asked = people.select("person_id", "ever", "confirmed_at")
     tries = records.attempts.join(asked, "person_id").where(~F.array_contains("ever", F.col("phone")))
-    in_vain = F.col("outcome").isin("no_answer", "invalid_number")
+    in_vain = F.col("outcome").isin("no_answer", "invalid_number") & (F.col("at") > F.col("confirmed_at"))
     refused = F.when(F.col("outcome") == "refused", F.col("phone"))
     each = tries.groupBy("person_id", "phone").agg(
         F.max(in_vain.cast("int")).alias("in_vain"), F.max(refused.isNotNull().cast("int")).alias("refused"),
-        F.max((~in_vain).cast("int")).alias("answered"),
+        F.max((~F.col("outcome").isin("no_answer", "invalid_number")).cast("int")).alias("answered"),
     )  # fmt: skip
     return each.groupBy("person_id").agg(
         F.sum(F.col("in_vain") * (1 - F.col("answered"))).alias("failed_others"),
@@ -154,7 +154,8 @@ def _others(records: Records, people: DataFrame) -> DataFrame:
 
 
 def _life(records: Records, asked: DataFrame) -> DataFrame:
-    talks = records.talks(asked).where("seconds > 0")
+    """When a number last talked, if it did lately."""
+    talks = records.talks(asked).where((F.col("seconds") > 0) & (F.col("at") >= _days_ago(records, ALIVE_DAYS)))
     return talks.groupBy("phone").agg(F.max("at").alias("alive_at"))
 
 

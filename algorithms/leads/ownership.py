@@ -7,13 +7,14 @@ a new card in another handset, silence, and a circle of callers that has nothing
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from algorithms.leads.records import Records
 
 YEARLY_CHANGE = 0.10  # share of people who change their number in a year; the mobile market's churn, assumed
 SILENT_DAYS = 90  # without a call or another proof; about as long carriers let a closed number rest
+OTHERS = 50  # persons who stated a number, the last ones, that are looked at; more share it for another reason
 MIN_CIRCLE = 5  # partners before and after, without which two circles are not compared
 # What is left of the chance that the number is still theirs, by sign; our own choice, to be outweighed by reports.
 LEFT = {
@@ -130,6 +131,8 @@ def _others(records: Records, held: DataFrame) -> DataFrame:
     hubs = records.barred.select(F.col("id").alias("phone"))
     stated = records.own_numbers.where("held_from IS NULL AND held_to IS NULL").join(hubs, "phone", "left_anti")
     theirs = stated.groupBy(F.col("person_id").alias("other_person"), "phone").agg(F.max("at").alias("at"))
+    turn = F.row_number().over(Window.partitionBy("phone").orderBy(F.desc("at"), "other_person"))
+    theirs = theirs.withColumn("turn", turn).where(f"turn <= {OTHERS}").drop("turn")
     others_ids = ids.select(F.col("person_id").alias("other_person"), F.col("ids").alias("other_ids"))
     pairs = mine.join(theirs, "phone").where("other_person <> person_id AND at > confirmed_at")
     same = F.coalesce(F.arrays_overlap("ids", "other_ids"), F.lit(False))
