@@ -19,7 +19,7 @@ test: .venv/.dev check ## the whole suite: style, types, import rules, tests
 	$(BIN)/python -m pytest
 
 drill: .venv/.dev ## whole nights, and nights that are killed and resumed, notebooks, a million calls through the gate (about 20 minutes)
-	$(BIN)/python -m pytest -m drill
+	$(BIN)/python -m benchmarks.drill
 
 check: .venv/.dev ## style, types and import rules
 	$(BIN)/ruff check .
