@@ -8,8 +8,8 @@ from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from flask import Response, abort, g, jsonify, redirect, render_template, request
-from flask_security import current_user
+from flask import Response, abort, g, jsonify, redirect, render_template, request, session
+from flask_security import current_user, logout_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
@@ -65,6 +65,7 @@ class Gate:
                 return self._full()
             g.place = True
         if request.endpoint in _PUBLIC:
+            self._forget_ended()
             return None
         user = current_user
         if not user.is_authenticated or not self._sessions.alive(user, used=not _by_itself()):
@@ -101,7 +102,8 @@ class Gate:
         if error.response is not None:
             return error.response  # type: ignore[return-value]
         key = {403: "forbidden", 404: "not_found", 421: "wrong_host", 429: "locked_out", 503: "full"}.get(code, "bad")
-        key = "csrf" if isinstance(error, CSRFError) else key
+        if isinstance(error, CSRFError):
+            key, code = "csrf", 403
         return self._told(say(f"errors.{key}", minutes=self._desk.settings.lock_minutes), code)
 
     def failed(self, error: Exception) -> Response:
@@ -112,6 +114,13 @@ class Gate:
             return self._told(say("errors.ours"), 500)
         _LOG.warning("request to %s: %s", request.endpoint, type(error).__name__)
         return self._told(found.sentence, 503 if found.passes else 422)
+
+    def _forget_ended(self) -> None:
+        """Take the user out of a cookie whose session has ended: the sign-in page would send them back to nowhere."""
+        signing_in = request.endpoint == "security.login" and current_user.is_authenticated
+        if signing_in and not self._sessions.alive(current_user, used=False):
+            logout_user()
+            session.clear()
 
     def _own_origin(self) -> bool:
         origin = request.headers.get("Origin")

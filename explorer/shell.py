@@ -226,29 +226,18 @@ def _help_button() -> Any:
 def _menu(desk: Desk) -> Any:
     roles = ", ".join(say(f"roles.{role}") for role in sorted(desk.user.role_names))
     themes = [{"value": theme, "label": say(f"shell.theme_{theme}")} for theme in THEMES]
-    return dmc.Menu(
-        [
-            dmc.MenuTarget(
-                dmc.Button(desk.user.name, leftSection=icon("user"), variant="subtle", color="gray", size="compact-sm",
-                           id="shell-user")
-            ),
-            dmc.MenuDropdown(
-                [
-                    dmc.MenuLabel(roles),
-                    dmc.MenuLabel(say("shell.theme")),
-                    html.Div(
-                        dmc.SegmentedControl(id="shell-scheme", value=desk.user.theme or "auto", data=themes, size="xs",
-                                             fullWidth=True, **{"aria-label": say("shell.theme")}),
-                        className="cg-menu-row",
-                    ),
-                    dmc.MenuDivider(),
-                    dmc.MenuItem(say("shell.password"), href="/password", refresh=True),
-                    dmc.MenuItem(say("shell.sign_out"), id="shell-sign-out"),
-                ]
-            ),
-        ],
-        position="bottom-end", width=230, keepMounted=True, transitionProps={"duration": 0},
+    scheme = dmc.SegmentedControl(
+        id="shell-scheme", value=desk.user.theme or "auto", data=themes, size="xs", fullWidth=True,
+        **{"aria-label": say("shell.theme")},
     )  # fmt: skip
+    inside = [
+        html.Div([html.Strong(desk.user.name), html.Span(roles)], className="cg-who"),
+        html.Div([html.Span(say("shell.theme")), scheme], className="cg-choice"),
+        html.A(say("shell.password"), href="/password", className="cg-item"),
+        html.Button(say("shell.sign_out"), id="shell-sign-out", className="cg-item", type="button"),
+    ]
+    opened = html.Summary([icon("user"), html.Span(desk.user.name)], id="shell-user")
+    return html.Details([opened, html.Div(inside, className="cg-menu")], id="shell-menu", className="cg-user")
 
 
 def _navigation(desk: Desk) -> list[Any]:

@@ -12,7 +12,8 @@ window.dash_clientside.shell = {
   arrive: (path) => {
     let name = "";
     document.querySelectorAll(".cg-nav").forEach((link) => {
-      if (link.getAttribute("href") === path) {
+      const href = link.getAttribute("href");
+      if (path === href || path.startsWith(`${href}/`)) {
         link.setAttribute("aria-current", "page");
         name = link.textContent;
       } else {
@@ -45,6 +46,7 @@ window.dash_clientside.shell = {
     if (answer.status === 401) {
       const here = window.location.pathname + window.location.search;
       window.location.assign(`/login?next=${encodeURIComponent(here)}`);
+      return new Promise(() => {}); // the page is being left: nobody is to complain of the answer
     } else if (answer.status >= 400) {
       tell(answer);
     }
@@ -62,6 +64,18 @@ window.dash_clientside.shell = {
       event.preventDefault();
       window.dash_clientside.set_props("shell-help", { opened: true });
     }
+  });
+
+  const close = (menu) => { if (menu && menu.open) menu.open = false; };
+  document.addEventListener("click", (event) => {
+    const menu = document.getElementById("shell-menu");
+    if (menu && !menu.contains(event.target)) close(menu);
+  });
+  document.addEventListener("keydown", (event) => {
+    const menu = document.getElementById("shell-menu");
+    if (event.key !== "Escape" || !menu || !menu.open) return;
+    close(menu);
+    document.getElementById("shell-user").focus();
   });
 
   document.addEventListener("click", async (event) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,10 +75,11 @@ def test_the_sign_in_page_keeps_nobody_out(chromium: Any, served: str, scheme: s
 def test_language_and_theme_are_kept_for_the_next_time(browser_page: Open) -> None:
     page = browser_page("operator")
     page.locator("#shell-language label").first.click()
-    page.wait_for_function("document.documentElement.lang === 'zh-CN'")
+    page.wait_for_selector("html[lang=zh-CN]", state="attached")
     page.click("#shell-user")
     page.locator("#shell-scheme label").nth(2).click()
-    page.wait_for_function("document.documentElement.dataset.mantineColorScheme === 'dark'")
+    page.wait_for_selector("html[data-mantine-color-scheme=dark]", state="attached")
+    page.wait_for_load_state("networkidle")
     again = browser_page("operator")
     again.wait_for_selector("#shell-user")
     assert again.evaluate("document.documentElement.lang") == "zh-CN"
@@ -91,7 +93,7 @@ def test_keys_lead_to_the_list_of_keys_the_search_and_the_content(browser_page: 
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "cg-skip"
     page.keyboard.press("?")
-    page.wait_for_selector("#shell-help", state="visible")
+    page.wait_for_selector(".cg-keys", state="visible")
     assert "Undo, redo" in page.inner_text(".cg-keys")
     page.keyboard.press("Escape")
     page.wait_for_selector(".cg-keys", state="hidden")
@@ -108,7 +110,7 @@ def test_signing_out_ends_it_and_an_ended_session_leads_back_to_where_one_was(br
     page.click("#shell-sign-out")
     page.wait_for_url("**/login")
     page.go_back()
-    page.wait_for_url("**/login*")
+    page.wait_for_url(re.compile(r"/login\?next="))
 
     other = browser_page("operator")
     other.expected_errors.append("401")
@@ -117,7 +119,7 @@ def test_signing_out_ends_it_and_an_ended_session_leads_back_to_where_one_was(br
         connection.exec_driver_sql("UPDATE explorer_sessions SET ended_at = seen_at")
     other.click("#shell-user")
     other.locator("#shell-scheme label").nth(1).click()
-    other.wait_for_url("**/login?next=*")
+    other.wait_for_url(re.compile(r"/login\?next="))
 
 
 @pytest.mark.usefixtures("plain")
@@ -141,6 +143,6 @@ def test_each_role_comes_to_a_page_of_its_own_without_an_error(browser_page: Ope
     for path in [link.get_attribute("href") for link in links]:
         page.click(f".cg-nav[href='{path}']")
         page.wait_for_selector(f".cg-nav[href='{path}'][aria-current=page]")
-        page.wait_for_function("document.querySelector('#shell-content').childElementCount > 0")
+        page.wait_for_selector("#shell-content > *")
         page.wait_for_load_state("networkidle")
         assert page.inner_text("#shell-trouble") == ""

@@ -30,12 +30,12 @@ def show(client: Client, **headers: str) -> Any:
 
 def test_a_post_needs_the_token_of_its_session(analyst: Client, lone_app: Flask) -> None:
     assert show(analyst).status_code == 200
-    assert show(analyst, **{"X-CSRFToken": ""}).status_code == 400
+    assert show(analyst, **{"X-CSRFToken": ""}).status_code == 403
     stranger = signed_in(lone_app, "collector").headers()["X-CSRFToken"]
     refused = show(analyst, **{"X-CSRFToken": stranger})
-    assert refused.status_code == 400
+    assert refused.status_code == 403
     assert "Load it again" in refused.json["sentence"]
-    assert analyst.post("/logout", **{"X-CSRFToken": ""}).status_code == 400
+    assert analyst.post("/logout", **{"X-CSRFToken": ""}).status_code == 403
     assert analyst.layout().status_code == 200
 
 

@@ -109,6 +109,16 @@ def test_a_session_ends_by_rest_and_by_age(lone_app: Flask, column: str, ago: ti
     assert client.layout().status_code == 401  # it has ended; it does not come back
 
 
+def test_an_ended_session_leads_to_the_sign_in_page_and_not_in_a_circle(lone_app: Flask) -> None:
+    client = signed_in(lone_app, "analyst")
+    with desk_of(lone_app).store.writing() as connection:
+        connection.execute(update(SESSIONS).values(ended_at=datetime.now(UTC)))
+    sent = client.get("/rings", headers=PAGE)
+    assert sent.headers["Location"] == "/login?next=/rings"
+    assert client.get(sent.headers["Location"], headers=PAGE).status_code == 200
+    assert attempt(client.http, "analyst", PASSWORD) == 302
+
+
 def test_use_keeps_a_session_from_resting(lone_app: Flask) -> None:
     client = signed_in(lone_app, "analyst")
     early = datetime.now(UTC) - timedelta(minutes=20)
