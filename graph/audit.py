@@ -10,12 +10,14 @@ import datetime as dt
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Integer,
@@ -24,7 +26,10 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    func,
     insert,
+    literal,
+    or_,
     select,
     text,
 )
@@ -70,6 +75,26 @@ class AuditEntry:
     purpose: str
     previous_hash: str
     hash: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which rows are wanted; all that is given must hold.
+
+    Attributes:
+        user: the whole name, however it is capitalized.
+        actions: any of them.
+        objects: any of these ids is among the words of the object; a part of an id is not.
+        since, until: inclusive and exclusive.
+        head: the newest number that counts, so that pages do not move while rows are written.
+    """
+
+    user: str = ""
+    actions: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    head: int | None = None
 
 
 @dataclass(frozen=True)
@@ -126,16 +151,66 @@ class AuditLog:
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable("read", error) from None
 
-    def verify(self) -> Chain:
-        """Walk the chain from its first row and name the first number that is missing, changed or out of place.
+    def head(self) -> int:
+        """Return the newest row's number; 0 for an empty log.
 
         Raises:
             AuditUnavailableError: the log could not be read.
         """
-        head, rows = GENESIS, 0
+        return self._one(select(func.coalesce(func.max(AUDIT.c.seq), 0)))
+
+    def count(self, search: Search) -> int:
+        """Return how many rows a search finds.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        return self._one(select(func.count()).select_from(AUDIT).where(*_conditions(search)))
+
+    def found(self, search: Search, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
+        """Return a page of a search, the newest rows first.
+
+        Args:
+            before: the last row's number of the page before this one.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        older = [] if before is None else [AUDIT.c.seq < before]
+        query = select(AUDIT).where(*_conditions(search), *older).order_by(AUDIT.c.seq.desc()).limit(limit)
         try:
             with self._engine().connect() as connection:
-                found = connection.execution_options(yield_per=1000).execute(select(AUDIT).order_by(AUDIT.c.seq))
+                return [AuditEntry(**row._mapping) for row in connection.execute(query)]
+        except (SQLAlchemyError, OSError) as error:
+            raise self._unavailable("read", error) from None
+
+    def pages(self, search: Search, size: int = 1000) -> Iterator[list[AuditEntry]]:
+        """Yield all that a search finds, page by page, the newest rows first.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        before: int | None = None
+        while page := self.found(search, before, size):
+            yield page
+            before = page[-1].seq
+
+    def verify(self, known: Chain | None = None) -> Chain:
+        """Walk the chain from its first row and name the first number that is missing, changed or out of place.
+
+        Args:
+            known: a whole chain found before; only what was written after it is walked.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        head, rows = (known.head, known.rows) if known else (GENESIS, 0)
+        later = select(AUDIT).where(AUDIT.c.seq > rows).order_by(AUDIT.c.seq)
+        try:
+            with self._engine().connect() as connection:
+                if rows and connection.scalar(select(AUDIT.c.hash).where(AUDIT.c.seq == rows)) != head:
+                    return self.verify()  # what was known is there no more: say where it breaks
+                found = connection.execution_options(yield_per=1000).execute(later)
                 for row in found.mappings():
                     fields = dict(row)
                     digest = fields.pop("hash")
@@ -146,6 +221,13 @@ class AuditLog:
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable("read", error) from None
         return Chain(rows, head, None)
+
+    def _one(self, query: Any) -> int:
+        try:
+            with self._engine().connect() as connection:
+                return int(connection.execute(query).scalar_one())
+        except (SQLAlchemyError, OSError) as error:
+            raise self._unavailable("read", error) from None
 
     def _insert(self, connection: Connection, fields: dict[str, Any]) -> AuditEntry:
         last = connection.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
@@ -184,6 +266,31 @@ class AuditLog:
             f"The audit log at {self._url.render_as_string(hide_password=True)} could not be {verb} ({cause}), so "
             "nothing is shown. Check that its disk has space and that you may write there, then ask again."
         )
+
+
+def _conditions(search: Search) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if search.user:
+        found.append(func.lower(AUDIT.c.user) == search.user.lower())
+    if search.actions:
+        found.append(AUDIT.c.action.in_(search.actions))
+    if search.objects:
+        words: Any = AUDIT.c.object
+        for mark in (":", "=", ","):
+            words = func.replace(words, mark, " ")
+        padded = literal(" ") + words + literal(" ")
+        found.append(or_(*(padded.contains(f" {id} ", autoescape=True) for id in search.objects)))
+    if search.since is not None:
+        found.append(AUDIT.c.at >= _written(search.since))
+    if search.until is not None:
+        found.append(AUDIT.c.at < _written(search.until))
+    if search.head is not None:
+        found.append(AUDIT.c.seq <= search.head)
+    return found
+
+
+def _written(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
 
 
 def _open_sqlite(connection: Any, _record: Any) -> None:

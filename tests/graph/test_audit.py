@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from graph.audit import GENESIS, AuditLog, AuditUnavailableError, Chain
+from graph.audit import GENESIS, AuditLog, AuditUnavailableError, Chain, Search
 
 
 @pytest.fixture
@@ -91,3 +93,54 @@ def test_the_file_is_readable_by_its_owner_only_and_synced_in_full(log: AuditLog
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     with log._engine().connect() as connection_:
         assert connection_.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_a_search_finds_by_user_action_day_and_whole_ids(log: AuditLog) -> None:
+    for user, action, thing in (
+        ("ann", "reveal", "per_1"), ("Ben", "canvas.see", "expand Person per_1: per_10 tel_a"),
+        ("ben", "canvas.see", "menu Person per_10"), ("ann", "rings.see", "/rings ring=ring_1"),
+    ):  # fmt: skip
+        log.append(user=user, action=action, object=thing, purpose="case 7")
+
+    def numbers(**wanted: Any) -> list[int]:
+        assert log.count(Search(**wanted)) == len(log.found(Search(**wanted)))
+        return [entry.seq for entry in log.found(Search(**wanted))]
+
+    assert numbers() == [4, 3, 2, 1]
+    assert numbers(user="BEN") == [3, 2]
+    assert numbers(actions=("reveal", "rings.see")) == [4, 1]
+    assert numbers(objects=("per_1",)) == [2, 1]  # not per_10
+    assert numbers(objects=("ring_1", "per_10")) == [4, 3, 2]
+    assert numbers(objects=("per%",)) == []
+    assert numbers(objects=("' OR 1=1 --",)) == []
+    assert numbers(head=2) == [2, 1]
+    at = dt.datetime.fromisoformat(log.entries()[1].at)
+    assert numbers(since=at) == [4, 3]
+    assert numbers(until=at) == [2, 1]
+
+
+def test_pages_of_a_search_neither_repeat_nor_miss_a_row_while_others_write(log: AuditLog) -> None:
+    write(log, 25)
+    search = Search(head=log.head())
+    seen = []
+    for page in log.pages(search, size=7):
+        seen += [entry.seq for entry in page]
+        write(log, 3)
+    assert seen == list(range(25, 0, -1))
+
+
+def test_a_known_chain_is_walked_on_from_its_end(log: AuditLog, path: Path) -> None:
+    write(log, 3)
+    known = log.verify()
+    write(log, 2)
+    assert log.verify(known) == log.verify()
+    tamper(path, "UPDATE audit SET purpose = 'none' WHERE seq = 5")
+    assert log.verify(known).first_broken_seq == 5
+
+
+def test_a_known_chain_whose_end_was_changed_is_walked_from_its_first_row(log: AuditLog, path: Path) -> None:
+    write(log, 3)
+    known = log.verify()
+    tamper(path, "DELETE FROM audit WHERE seq >= 3")
+    assert log.verify(known) == log.verify()
+    assert log.verify(known).rows == 2
