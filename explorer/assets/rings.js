@@ -19,7 +19,7 @@ window.dash_clientside = window.dash_clientside || {};
       { selector: `node[label = "${label}"]`, style: { shape, "background-color": color(name) } }));
     return [
       { selector: "node", style: {
-        width: 22, height: 22, label: "data(text)", color: color("text"), "font-size": 9, "text-wrap": "wrap",
+        width: 22, height: 22, label: "data(text)", color: color("text"), "font-size": 10, "text-wrap": "wrap",
         "text-valign": "bottom", "text-margin-y": 3, "min-zoomed-font-size": 6, "border-width": 1,
         "border-color": color("surface"), "text-background-color": color("surface"), "text-background-opacity": 0.8,
         "text-background-padding": 1,
@@ -33,7 +33,7 @@ window.dash_clientside = window.dash_clientside || {};
       } },
       { selector: "edge", style: { width: 1.3, "line-color": color("quiet"), opacity: 0.55, "curve-style": "haystack" } },
       { selector: ".dim", style: { opacity: 0.13 } },
-      { selector: "node.lit", style: { "underlay-color": color("accent"), "underlay-opacity": 0.35, "underlay-padding": 5 } },
+      { selector: "node.lit", style: { "underlay-color": color("accent"), "underlay-opacity": 0.35, "underlay-padding": 6, "underlay-shape": "ellipse" } },
       { selector: "edge.lit", style: { width: 4, "line-color": color("accent"), opacity: 1 } },
       { selector: "node:selected", style: { "border-color": color("accent"), "border-width": 5 } },
       { selector: "edge:selected", style: { "line-color": color("accent"), width: 4 } },

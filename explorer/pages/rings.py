@@ -87,7 +87,8 @@ def _controls(desk: Desk) -> Any:
     ]
     small: dict[str, Any] = {"size": "xs", **_KEPT}
     score = dmc.NumberInput(
-        id="rings-min_score", label=say("rings.filter.score"), min=0, max=1, step=0.05, decimalScale=2, w=110, **small
+        id="rings-min_score", label=say("rings.filter.score"), min=0, max=1, step=0.05, decimalScale=2, w=110,
+        debounce=300, **small,
     )  # fmt: skip
     return html.Div(
         [
@@ -109,7 +110,7 @@ def _controls(desk: Desk) -> Any:
                 id="rings-text", label=say("rings.filter.text"), placeholder=say("rings.filter.text_hint"),
                 debounce=300, w=210, **small,
             ),
-            dmc.Button(say("rings.clear"), id="rings-clear", variant="subtle", size="xs"),
+            dmc.Button(say("rings.clear"), id="rings-clear", variant="default", size="xs"),
         ],
         className="rg-filters", role="search", **named(say("rings.filters")),
     )  # fmt: skip
@@ -122,16 +123,13 @@ def _export(desk: Desk) -> Any:
         html.P(id="rings-export-told", className="rg-note"),
         dmc.TextInput(
             id="rings-purpose", label=say("rings.export_purpose"), description=say("rings.export_purpose_hint"),
-            size="xs", maxLength=PURPOSE_LENGTH,
+            size="xs",
         ),
         dmc.Button(say("rings.export_go"), id="rings-export-go", size="xs", mt=8),
         html.P(id="rings-export-why", className="rg-warn", role="status"),
     ]  # fmt: skip
-    button = dmc.Button(say("rings.export"), id="rings-export", variant="default", size="xs")
-    return dmc.Popover(
-        [dmc.PopoverTarget(button), dmc.PopoverDropdown(form)], position="bottom-end", width=300, trapFocus=True,
-        keepMounted=True, transitionProps={"duration": 0},
-    )  # fmt: skip
+    opener = html.Summary(say("rings.export"), id="rings-export", className="rg-button")
+    return html.Details([opener, html.Div(form, className="cg-card rg-pop")], className="rg-export")
 
 
 def _table(desk: Desk) -> Any:
@@ -146,20 +144,20 @@ def _table(desk: Desk) -> Any:
 
     number: dict[str, Any] = {"type": "rightAligned", "sortingOrder": ["desc", "asc", None]}
     columns = [
-        column("ring", 120, cellRenderer="RingName", sortable=False),
+        column("ring", 130, cellRenderer="RingName", sortable=False),
         column("typology", 150),
         column("status", 90, cellClassRules={"rg-fresh": "params.data.fresh"}),
         *([column("score", 76, "score", **number)] if Shows.SCORES in seen else []),
         column("size", 86, "size", **number),
         *([column("exposure", 120, "exposure", **number)] if Shows.MONEY in seen else []),
-        column("newest", 140, "newest", sortingOrder=["desc", "asc", None]),
+        column("newest", 165, "newest", sortingOrder=["desc", "asc", None]),
         column("verdict", 130, "verdict", cellRenderer="RingVerdict"),
         column("by", 90),
     ]
     columns[0]["field"] = "name"
     return dag.AgGrid(
         id="rings-table", rowData=[], columnDefs=columns, getRowId="params.data.id",
-        className="ag-theme-quartz cg-grid", columnSize="responsiveSizeToFit",
+        className="ag-theme-quartz cg-grid",
         defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True},
         dashGridOptions={
             "ensureDomOrder": True, "animateRows": False, "rowHeight": 34, "headerHeight": 34,
@@ -279,7 +277,9 @@ def register(desk: Desk) -> None:
         desk.require(Action.SEE_CANVAS)
         return f"/canvas?scene={_scene(desk, str((seen or {}).get('ring')))}" if clicks else no_update
 
-    desk.clientside(ClientsideFunction("rings", "draw"), Input("rings-picture", "elements"))
+    desk.clientside(
+        ClientsideFunction("rings", "draw"), Output("rings-drawn", "data"), Input("rings-picture", "elements")
+    )
     desk.clientside(
         ClientsideFunction("rings", "export_rows"), Output("rings-export-why", "children"),
         Input("rings-export-go", "n_clicks"), State("rings-asked", "data"), State("rings-purpose", "value"),

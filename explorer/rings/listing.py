@@ -186,6 +186,7 @@ def short_ring(id: str) -> str:
     return id if len(id) <= 13 else f"{id[:13]}…"
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = ("ring", "typology", "status", "score", "size", "exposure", "newest", "verdict", "by", "at", "note")
 
 
@@ -202,7 +203,7 @@ def as_csv(user: Reader | None, kept: Iterable[Entry]) -> str:
             _number(told["exposure"]), _at(entry.ring.last_seen_at), told["verdict_text"], told["by"],
             _at(verdict.at) if verdict else "", verdict.note if verdict else "",
         ]  # fmt: skip
-        writer.writerow([f"'{cell}" if str(cell)[:1] in "=+-@\t\r" else cell for cell in cells])
+        writer.writerow([f"'{cell}" if str(cell).startswith(_FORMULA) else cell for cell in cells])
     return out.getvalue()
 
 

@@ -17,6 +17,7 @@ from graph.schema import Label
 
 BUDGET = 300  # elements of one picture
 _MEMBERS = 100  # drawn: whoever comes after them would leave no room for what binds them
+_WIDE = 1.45  # a screen is wider than high
 _ASKED = 200  # relationships beyond those that the evidence names
 Step = tuple[str, str, str]
 
@@ -110,14 +111,14 @@ def _places(ends: Iterable[End], roles: Iterable[End], links: Iterable[Edge]) ->
 def _node(end: End, member: Member | None, where: tuple[float, float]) -> dict[str, Any]:
     name = short(end.id)
     told = f"{label_word(end.label)} {name}"
-    data = {"id": node_key(end.label, end.id), "label": end.label, "text": f"{label_word(end.label)}\n{name}"}
+    data = {"id": node_key(end.label, end.id), "label": end.label, "text": label_word(end.label)}
     classes = "shared"
     if member is not None:
         classes = member.role or "member"
         told += f" · {say(f'rings.role.{classes}')}"
         data["text"] = name
     data["told"] = told
-    return {"data": data, "position": {"x": where[0], "y": where[1]}, "classes": classes}
+    return {"data": data, "position": {"x": where[0] * _WIDE, "y": where[1]}, "classes": classes}
 
 
 def link_told(edge: Edge) -> str:

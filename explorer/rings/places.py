@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-_APART = 62.0  # between two nodes of the picture
-_ROW = 58.0  # between two rows
+_APART = 54.0  # between two nodes of the picture
+_ROW = 48.0  # between two rows
 Place = tuple[float, float]
 
 
@@ -97,17 +97,21 @@ def _outside(
     found: dict[str, Place] = {}
     for member, angle in angles.items():
         own = [key for key in others if owners[key] == {member}]
-        own.sort(key=lambda key: member not in near[key])  # what hangs on the member itself comes first
-        row, at = 1, 0
-        while at < len(own):
-            far = radius + row * _ROW
-            room = max(1, int(min(turn, math.pi) * far * 0.92 / _APART))
-            these = own[at : at + room]
-            step = _APART / far
-            for n, key in enumerate(these):
-                found[key] = _at(angle + (n - (len(these) - 1) / 2) * step, far)
-            at, row = at + room, row + 1
+        row = 1
+        for these in ([key for key in own if member in near[key]], [key for key in own if member not in near[key]]):
+            left = these
+            while left:
+                far = radius + row * _ROW
+                room = max(1, int(min(turn, math.pi) * far * 0.92 / _APART))
+                found |= _fan(left[:room], angle, far)
+                left, row = left[room:], row + 1
     return found
+
+
+def _fan(keys: Sequence[str], angle: float, radius: float) -> dict[str, Place]:
+    """Return places side by side around a direction."""
+    middle = (len(keys) - 1) / 2
+    return {key: _at(angle + (n - middle) * _APART / radius, radius) for n, key in enumerate(keys)}
 
 
 def _mean(angles: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from explorer.rings.listing import changed_on, short_ring, typology_word
 from explorer.rings.picture import BUDGET, Lit, Picture
 from explorer.rings.sentences import in_words
 from explorer.rings.timeline import MOST, left_out, timeline
-from explorer.rings.verdicts import NOTE_LENGTH, Judged, Verdict, evidence_digest
+from explorer.rings.verdicts import Judged, Verdict, evidence_digest
 from explorer.words import moment, money, say, written
 from graph.rings import STATUSES, Member, Ring
 
@@ -45,7 +45,7 @@ def screen(desk: Desk, one: One) -> Any:
             html.Div(
                 [
                     html.Div(
-                        [_picture(one.picture), _timeline(one.picture), _members(desk, one)], className="rg-column"
+                        [_picture(one.picture), _members(desk, one), _timeline(one.picture)], className="rg-column"
                     ),
                     html.Div(
                         [_verdict(desk, one), _evidence(desk, one.picture), _lineage(ring)], className="rg-column"
@@ -54,6 +54,7 @@ def screen(desk: Desk, one: One) -> Any:
                 className="rg-one",
             ),
             dcc.Store(id="rings-seen", data=seen),
+            dcc.Store(id="rings-drawn"),
         ],
         className="rg",
     )  # fmt: skip
@@ -226,14 +227,13 @@ def _lineage(ring: Ring) -> Any:
 
 def _verdict(desk: Desk, one: One) -> Any:
     may = desk.may(Action.JUDGE_RINGS).allowed
-    colors = {Verdict.CONFIRMED: "red", Verdict.CLEARED: "green", Verdict.UNSURE: "gray"}
     buttons = [
-        dmc.Button(say(f"rings.judge.{verdict}"), id=f"rings-judge-{verdict}", color=colors[verdict], variant="light",
-                   size="sm", fullWidth=True)
+        dmc.Button(say(f"rings.judge.{verdict}"), id=f"rings-judge-{verdict}", variant="default", size="sm",
+                   fullWidth=True, className=f"rg-{verdict}")
         for verdict in Verdict
     ]  # fmt: skip
     note = dmc.Textarea(
-        id="rings-note", label=say("rings.judge_note"), autosize=True, minRows=2, maxRows=6, maxLength=NOTE_LENGTH,
+        id="rings-note", label=say("rings.judge_note"), autosize=True, minRows=2, maxRows=6,
     )  # fmt: skip
     hint = html.P(say("rings.judge_hint", count=one.ring.size or 0), className="rg-note")
     giving = [note, html.Div(buttons, className="rg-judge"), hint] if may else [html.P(say("rings.judge_not"))]

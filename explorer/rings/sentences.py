@@ -9,10 +9,17 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from explorer.words import catalog, language, say
+from explorer.words import catalog, has, language, say
 
 _GAP = re.compile(r"\\\{(\w+)\\\}")
+_NAMES = ("named", "hub_kind")
+_FIGURE = r"(?:[\d.,]*\d%?(?: (?:days|hours|minutes))?|unknown)"
 _SPAN = re.compile(r"([\d,]+) (days|hours|minutes)")
+
+
+def _spread(gap: re.Match[str]) -> str:
+    """Return what a gap may hold: a name where it is one, else a figure as the rules write it."""
+    return f"(?P<{gap[1]}>{'[^;.]+' if gap[1] in _NAMES else _FIGURE})"
 
 
 @cache
@@ -20,7 +27,7 @@ def _patterns(prefix: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     found = []
     for key, text in catalog("en", "evidence").items():
         if key.startswith(prefix):
-            spread = _GAP.sub(lambda gap: f"(?P<{gap[1]}>.+?)", re.escape(text))
+            spread = _GAP.sub(_spread, re.escape(text))
             found.append((key, re.compile(spread, re.IGNORECASE)))
     return tuple(found)
 
@@ -50,4 +57,6 @@ def _of_one(text: str) -> str | None:
 def _value(name: str, value: str) -> str:
     if name == "named":
         return _said(value, "named.") or value
+    if name == "hub_kind" and has(f"canvas.hub.{value}"):
+        return say(f"canvas.hub.{value}")
     return _SPAN.sub(lambda span: say(f"evidence.span.{span[2]}", number=span[1]), value)

@@ -61,7 +61,7 @@ def _lane(number: int, name: str, lines: list[Line]) -> dict[str, Any]:
 
 def _layout(words: list[str]) -> dict[str, Any]:
     return {
-        "height": 70 + 46 * len(words), "margin": {"l": 8, "r": 12, "t": 8, "b": 30}, "showlegend": False,
+        "height": 60 + 32 * len(words), "margin": {"l": 8, "r": 12, "t": 8, "b": 30}, "showlegend": False,
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "hovermode": "closest", "dragmode": False,
         "xaxis": {"type": "date", "tickformat": "%Y-%m-%d", "nticks": 8, "fixedrange": True, "zeroline": False},
         "yaxis": {
