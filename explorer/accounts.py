@@ -121,7 +121,7 @@ class Accounts:
 
     def all(self) -> list[User]:
         """Return all users by name."""
-        return list(self.session.scalars(select(User).order_by(User.name)))
+        return list(self.session.scalars(select(User).order_by(func.lower(User.name))))
 
     def add(self, name: str, roles: Iterable[str], password: str) -> None:
         """Make a user; runs inside an application context, for the hash.
