@@ -21,9 +21,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        from explorer.application import create_app  # in the worker: connections and threads must not be forked
+        # In the worker: connections and threads must not be forked.
+        from explorer.application import create_app
+        from explorer.canvas.warming import warm_beside
 
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        warm_beside(app.extensions["desk"].door)
+        return app
 
 
 def serve(settings: ExplorerSettings) -> None:

@@ -6,6 +6,7 @@ window.canvasPage = (() => {
   const V = () => window.canvasView;
   const P = () => window.canvasPanels;
   const WAIT_MS = 5000;
+  const ASK_AGAIN_MS = 120000;
 
   let model = null;
   let result = null;
@@ -28,13 +29,21 @@ window.canvasPage = (() => {
     busy();
     setTimeout(() => { if (state.waiting.get(kind) === n) { state.waiting.delete(kind); busy(); } }, WAIT_MS);
     window.dash_clientside.set_props(`canvas-ask-${kind}`, { data: { n, ...data } });
-    return new Promise((done) => inFlight.set(n, done));
+    return new Promise((done) => inFlight.set(n, { done, kind, data, at: performance.now() }));
+  }
+
+  // Neo4j was away and is back: what was asked meanwhile is asked again, under the same numbers.
+  function askAgain() {
+    for (const [n, { kind, data, at }] of inFlight) {
+      if (performance.now() - at > ASK_AGAIN_MS) inFlight.delete(n);
+      else window.dash_clientside.set_props(`canvas-ask-${kind}`, { data: { n, again: true, ...data } });
+    }
   }
 
   // Answers to questions that were asked anew meanwhile are dropped; a sentence alone says why there is none.
   function answered(kind, data) {
     if (!data || !state) return window.dash_clientside.no_update;
-    const done = inFlight.get(data.n);
+    const { done } = inFlight.get(data.n) || {};
     inFlight.delete(data.n);
     if (state.waiting.get(kind) === data.n) state.waiting.delete(kind);
     busy();
@@ -183,104 +192,15 @@ window.canvasPage = (() => {
       draw({ arrange: false });
     },
     onlySince: (only) => step(M().since(model, model.now.since, only), { arrange: false }),
-    save: () => saving(),
-    scenes: () => listing(),
+    save: () => files.saving(),
+    scenes: () => files.listing(),
     link: async () => {
       const link = `${window.location.origin}/canvas?scene=${state.scene}`;
       try { await navigator.clipboard.writeText(link); say(P().say("link_copied")); } catch { say(link); }
     },
-    png: () => exporting("png"),
-    csv: () => exporting("csv"),
+    png: () => files.exporting("png"),
+    csv: () => files.exporting("csv"),
   };
-
-  // --- keeping and taking away ----------------------------------------------------------------------------
-
-  const content = () => M().saved(model, V().where());
-
-  function saving() {
-    const input = P().el("input", { value: state.name, maxlength: 120, "aria-label": P().say("scene_name"), id: "canvas-scene-name" });
-    const send = async (event) => {
-      event.preventDefault();
-      state.name = input.value.trim();
-      box.close();
-      const answer = await ask("save", { name: state.name, content: content(), scene: state.scene, version: state.version });
-      if (!answer.scene) return;
-      Object.assign(state, { scene: answer.scene, version: answer.version });
-      // Only the address changes: the page stays as it is.
-      window.history.replaceState(null, "", `/canvas?scene=${state.scene}`);
-      P().tools(model, act, state);
-    };
-    const box = P().dialog(P().say("save_title"), P().el("form", { onsubmit: send },
-      P().el("label", {}, P().say("scene_name"), input),
-      P().el("div", { class: "cv-actions" },
-        P().el("button", { type: "submit", class: "cv-button cv-strong", id: "canvas-save-now" }, P().say("save")),
-        P().button("cancel", () => box.close()))));
-    input.focus();
-  }
-
-  async function listing() {
-    const answer = await ask("scenes", {});
-    const box = P().dialog(P().say("scenes_title"),
-      (answer.scenes || []).length ? P().el("ul", { class: "cv-scenes" }, ...answer.scenes.map((scene) =>
-        P().el("li", {}, P().el("a", { href: `/canvas?scene=${scene.id}` }, scene.name), P().el("small", {}, scene.told))))
-        : P().el("p", {}, P().say("no_scenes")),
-      P().button("close", () => box.close()));
-  }
-
-  function exporting(kind) {
-    const left = M().filtered(model);
-    const purpose = P().el("input", { required: "", maxlength: 200, "aria-label": P().say("purpose"), id: "canvas-purpose" });
-    const text = kind === "csv" ? P().say("csv_rows", { count: left.edges.length, limit: limits.rows })
-      : P().say("png_elements", { count: result.elements, limit: M().LIMIT });
-    const send = async (event) => {
-      event.preventDefault();
-      box.close();
-      await (kind === "csv" ? csv(left, purpose.value) : png(purpose.value));
-    };
-    const box = P().dialog(P().say(`${kind}_title`), P().el("p", {}, text), P().el("form", { onsubmit: send },
-      P().el("label", {}, P().say("purpose"), purpose),
-      P().el("div", { class: "cv-actions" },
-        P().el("button", { type: "submit", class: "cv-button cv-strong", id: "canvas-export-now", disabled: kind === "csv" && left.edges.length > limits.rows }, P().say("export")),
-        P().button("cancel", () => box.close()))));
-    purpose.focus();
-  }
-
-  const csrf = () => (document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "";
-
-  async function csv(left, purpose) {
-    const whole = content();
-    const shown = new Set(left.edges.map((edge) => edge.key));
-    const edges = whole.edges.filter((_, number) => shown.has(model.now.edges[number]));
-    const answer = await fetch("/canvas/links.csv", {
-      method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf() },
-      body: JSON.stringify({ edges, purpose }),
-    });
-    if (answer.ok) keep(await answer.blob(), "links.csv");
-  }
-
-  async function png(purpose) {
-    const answer = await ask("png", { purpose, nodes: result.left.nodes.map(name), elements: result.elements });
-    if (!answer.mark) return;
-    const image = await createImageBitmap(await V().picture());
-    const sheet = document.createElement("canvas");
-    Object.assign(sheet, { width: Math.max(image.width, 900), height: image.height + 56 });
-    const pen = sheet.getContext("2d");
-    pen.fillStyle = V().background();
-    pen.fillRect(0, 0, sheet.width, sheet.height);
-    pen.drawImage(image, (sheet.width - image.width) / 2, 0);
-    pen.fillStyle = V().ink();
-    pen.font = "24px sans-serif";
-    pen.fillText(answer.mark, 16, sheet.height - 18, sheet.width - 32);
-    sheet.toBlob((blob) => keep(blob, "canvas.png"));
-  }
-
-  function keep(blob, file) {
-    const link = P().el("a", { href: URL.createObjectURL(blob), download: file });
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  }
 
   // --- searching --------------------------------------------------------------------------------------------
 
@@ -368,6 +288,7 @@ window.canvasPage = (() => {
 
   let words = {};
   let limits = {};
+  let files = null;
   new MutationObserver(() => V().restyle())
     .observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
   let before = null; // what the page was opened with
@@ -376,6 +297,10 @@ window.canvasPage = (() => {
     if (!page) return window.dash_clientside.no_update;
     words = page.words;
     limits = page.limits;
+    files = window.canvasFiles({
+      ask, name, tools: () => P().tools(model, act, state), get model() { return model; }, get state() { return state; },
+      get result() { return result; }, get limits() { return limits; },
+    });
     P().begin(page.words, page.language);
     // The page is laid out anew when Neo4j is back, or when the reader comes back to it: what was on the canvas stays.
     const begun = JSON.stringify([page.scene, page.node]);
@@ -399,8 +324,10 @@ window.canvasPage = (() => {
       const text = looking;
       looking = null;
       find(text);
-    } else if (again) V().fit();
-    else if (page.scene) await reopen(page.scene);
+    } else if (again) {
+      V().fit();
+      askAgain();
+    } else if (page.scene) await reopen(page.scene);
     else if (page.node) choose(page.node);
     return window.dash_clientside.no_update;
   }

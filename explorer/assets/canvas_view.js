@@ -230,13 +230,22 @@ window.canvasView = (() => {
     const fresh = keys.filter((key) => !places.has(key)).length;
     const strangers = place(keys, adjacency());
     const few = cy.nodes().length <= FINE;
-    if (strangers.length || (arrange && fresh && few)) layout(model, before > 0 && !strangers.length);
-    else {
+    if (strangers.length || (arrange && fresh && few)) {
+      settle();
+      later(() => layout(model, before > 0 && !strangers.length));
+    } else {
       settle();
       if (fresh && arrange) fit();
       else if (keys.length) fit(true);
     }
     return keys.length;
+  }
+
+  // In a task of its own, so that neither it nor the drawing holds the page for long; the last one asked for counts.
+  let waiting = null;
+  function later(work) {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { if (cy) work(); }, 0);
   }
 
   function bring(there, { data, classes }) {
@@ -277,10 +286,33 @@ window.canvasView = (() => {
       }).run();
     }
     core.forEach((node) => { if (!pinned.has(node.id())) places.set(node.id(), { ...node.position() }); });
+    if (!fine) spread(core.map((node) => node.id()), pinned);
     leaves.forEach((key) => places.delete(key));
     place(leaves, around);
     settle();
     fit();
+  }
+
+  // A draft lays nodes upon each other: those too close push each other away, a few times over.
+  function spread(keys, pinned) {
+    const spots = keys.map((key) => places.get(key));
+    for (let round = 0, moved = true; moved && round < 40; round += 1) {
+      moved = false;
+      for (let one = 1; one < spots.length; one += 1) {
+        for (let other = 0; other < one; other += 1) {
+          const [a, b] = [spots[one], spots[other]];
+          const [dx, dy] = [a.x - b.x, a.y - b.y];
+          if (Math.abs(dx) >= NODES_APART || Math.abs(dy) >= NODES_APART) continue;
+          const far = Math.hypot(dx, dy);
+          if (far >= NODES_APART) continue;
+          const push = (NODES_APART - far) / 2 + 1;
+          const [x, y] = far ? [(dx / far) * push, (dy / far) * push] : [push * Math.cos(one), push * Math.sin(one)];
+          if (!pinned.has(keys[one])) { a.x += x; a.y += y; }
+          if (!pinned.has(keys[other])) { b.x -= x; b.y -= y; }
+          moved = true;
+        }
+      }
+    }
   }
 
   function fit(soft = false) {

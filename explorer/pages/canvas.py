@@ -149,6 +149,7 @@ def register(desk: Desk) -> None:
             def answer(data: Any) -> Answer:
                 given = dict(data) if isinstance(data, dict) else {}
                 number = given.pop("n", None)
+                given.pop("again", None)  # set where the same is asked once more
                 try:
                     found = function(given)
                 except _TOLD as error:

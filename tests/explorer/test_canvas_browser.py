@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
+from explorer.canvas.warming import statements, warm
+from explorer.graph_door import GraphDownError
+from tests.explorer.conftest import desk_of
 from tests.explorer.small_world import RING, SmallWorld
 
 OpenPage = Callable[..., Any]
-LONG_TASKS = """window.__long = []; new PerformanceObserver((list) => list.getEntries().forEach(
-  (entry) => window.__long.push(entry.duration))).observe({type: 'longtask', buffered: true});"""
+
+
+@pytest.fixture(autouse=True)
+def planned(app: Flask) -> None:
+    """A Neo4j that has its plans, as after the start of the explorer."""
+    assert warm(desk_of(app).door) == len(statements())
 
 
 def idle(page: Any) -> None:
@@ -205,53 +214,91 @@ def test_what_the_graph_says_is_text_and_never_markup(browser_page: OpenPage) ->
     assert "<img" in page.inner_text("#canvas-inspector")
 
 
+def longest_task(trace: bytes) -> float:
+    """The longest task of the page's own thread, in milliseconds of processor time.
+
+    Not of the clock: how many others want the machine at the moment is not the page's doing.
+    """
+    events = json.loads(trace)["traceEvents"]
+    threads = {e["tid"] for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"}
+    return max(e.get("tdur", 0) / 1000 for e in events if e["name"] == "RunTask" and e["tid"] in threads)
+
+
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh", "dark")])
 def test_three_hundred_elements_never_hold_the_page_for_a_fifth_of_a_second(
-    browser_page: OpenPage, language: str, scheme: str
+    browser_page: OpenPage, chromium: Any, language: str, scheme: str
 ) -> None:
     rng = random.Random(5)
     nodes = [
         {"key": f"Person:p{n}", "label": rng.choice(["Person", "Phone", "Device"]), "id": f"p{n}", "text": f"per_{n}"}
         for n in range(130)
     ]
-    pairs = {(n, rng.randrange(n)) for n in range(1, 130)} | {tuple(rng.sample(range(130), 2)) for _ in range(50)}
+    pairs = {(n, rng.randrange(n)) for n in range(1, 130)} | {
+        (rng.randrange(130), rng.randrange(130)) for _ in range(50)
+    }
     edges = [
         {"key": f"e{a}-{b}", "type": "CALLED", "source": f"Person:p{a}", "target": f"Person:p{b}",
          "first": 1_780_000_000 + 86_400 * a, "last": 1_780_000_000 + 86_400 * a, "count": 3, "facts": []}
         for a, b in sorted(pairs)
     ][:170]  # fmt: skip
-    page = browser_page("analyst", "/canvas", language=language, scheme=scheme)
+    # Caches and clock rates that others leave behind cost processor time too: the best of three counts.
+    longest = []
+    while len(longest) < 3 and not any(one <= 200 for one in longest):
+        page = browser_page("analyst", "/canvas", language=language, scheme=scheme)
+        longest.append(longest_of(page, chromium, nodes, edges))
+        page.close()
+    assert min(longest) <= 200, longest
+
+
+def longest_of(page: Any, chromium: Any, nodes: list[Any], edges: list[Any]) -> float:
+    """Draw, zoom, pan, arrange, select, hide and undo, and return the longest task of the page."""
     page.wait_for_selector("#canvas-tools button")
     page.wait_for_timeout(500)
-    page.evaluate(LONG_TASKS)
-    worst = []
-    for _ in range(3):  # the machine may be busy with something else: the best of three counts
-        page.evaluate("() => { window.__long.length = 0; }")
-        # In a task of the page's own, for what a debugger evaluates is no task.
-        page.evaluate("""(facts) => new Promise((done) => setTimeout(() => {
-          canvasModel.add(canvasPage.peek().model, facts); canvasPage.draw(); done(); }, 0))""",
-                      {"nodes": nodes, "edges": edges})  # fmt: skip
-        page.wait_for_timeout(300)
-        drawn = count(page)
-        box = page.query_selector("#canvas-graph").bounding_box()
-        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        page.mouse.move(*middle)
-        for turn in (120, -120, 120, -120):
-            page.mouse.wheel(0, turn)
-            page.wait_for_timeout(40)
-        page.mouse.move(box["x"] + 12, box["y"] + 12)
-        page.mouse.down()
-        for number in range(20):
-            page.mouse.move(box["x"] + 12 + 8 * number, box["y"] + 12 + 4 * number)
-        page.mouse.up()
-        page.click("[data-focus=arrange]")
-        page.wait_for_timeout(200)
-        page.evaluate("() => { canvasView.select(['Person:p3']); }")
-        page.keyboard.press("Control+h")
-        page.wait_for_timeout(100)
-        page.keyboard.press("Control+z")
-        page.wait_for_timeout(200)
-        worst.append(max([0, *page.evaluate("() => window.__long")]))
-        page.evaluate("() => { while (canvasPage.peek().model.past.length) canvasPage.act.undo(); }")
-    assert sum(drawn[:2]) > 280
-    assert min(worst) <= 200, worst
+    chromium.start_tracing(page=page, categories=["toplevel", "disabled-by-default-devtools.timeline"])
+    # Later, in a task of the page's own: what a debugger evaluates is no such task.
+    page.evaluate(
+        """(facts) => { setTimeout(() => {
+          canvasModel.add(canvasPage.peek().model, facts); canvasPage.draw(); window.drawn = true; }, 0); }""",
+        {"nodes": nodes, "edges": edges},
+    )
+    page.wait_for_timeout(1500)
+    assert page.evaluate("() => window.drawn")
+    assert sum(count(page)[:2]) > 280
+    box = page.query_selector("#canvas-graph").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for turn in (120, -120, 120, -120):
+        page.mouse.wheel(0, turn)
+        page.wait_for_timeout(40)
+    page.mouse.move(box["x"] + 12, box["y"] + 12)
+    page.mouse.down()
+    for number in range(20):
+        page.mouse.move(box["x"] + 12 + 8 * number, box["y"] + 12 + 4 * number)
+    page.mouse.up()
+    page.click("[data-focus=arrange]")
+    page.wait_for_timeout(300)
+    page.evaluate("() => { canvasView.select(['Person:p3']); }")
+    page.keyboard.press("Control+h")
+    page.wait_for_timeout(200)
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(300)
+    return longest_task(chromium.stop_tracing())
+
+
+def test_what_was_asked_while_neo4j_was_away_is_asked_again_and_the_canvas_stays(
+    browser_page: OpenPage, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = browser_page("analyst", "/canvas")
+    begin(page, RING)
+    door = desk_of(app).door
+    with monkeypatch.context() as away:
+
+        def down(*_query: Any, **_options: Any) -> Any:
+            raise GraphDownError("Neo4j does not answer.")
+
+        away.setattr(door, "execute_query", down)
+        page.click("[data-focus=expand]")
+        page.wait_for_selector(".cg-trouble")
+        assert count(page)[2] == 1
+    page.wait_for_selector("text=4 of 4, newest first.", timeout=20_000)
+    assert count(page) == [5, 4, 5]
+    assert page.locator(".cg-trouble").count() == 0
