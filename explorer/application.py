@@ -18,6 +18,7 @@ from wtforms.validators import InputRequired
 from algorithms.contact.settings import QueueSettings
 from explorer import pages, shell
 from explorer.accounts import PASSWORD_LENGTH, PASSWORDS, Accounts, User
+from explorer.compliance.settings_seen import files, note
 from explorer.desk import Desk
 from explorer.gate import Gate
 from explorer.graph_door import GraphDoor
@@ -107,6 +108,7 @@ def create_app(
     desk.pages = pages.load(desk)
     dash.layout = lambda: shell.frame(desk) if current_user.is_authenticated else html.Div()
     store.make()
+    note(store, files(queue.policies), desk.now())
     return server
 
 

@@ -159,6 +159,27 @@ class AuditLog:
         """
         return self._one(select(func.coalesce(func.max(AUDIT.c.seq), 0)))
 
+    def hash_at(self, seq: int) -> str | None:
+        """Return the hash of a row, or None: there is none of that number.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        rows = self.found(Search(head=seq), seq + 1, 1)
+        return rows[0].hash if rows and rows[0].seq == seq else None
+
+    def actions(self) -> list[str]:
+        """Return the actions that the log has rows of.
+
+        Raises:
+            AuditUnavailableError: the log could not be read.
+        """
+        try:
+            with self._engine().connect() as connection:
+                return sorted(connection.scalars(select(AUDIT.c.action).distinct()))
+        except (SQLAlchemyError, OSError) as error:
+            raise self._unavailable("read", error) from None
+
     def count(self, search: Search) -> int:
         """Return how many rows a search finds.
 
