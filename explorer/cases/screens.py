@@ -72,9 +72,9 @@ def _table() -> Any:
         column("assignee", 110),
         column("ring", 130),
         column("scene", 130),
-        column("notes", 70, type="rightAligned"),
-        column("made_by", 100),
-        column("changed", 140, "changed"),
+        column("notes", 80, type="rightAligned"),
+        column("made_by", 90),
+        column("changed", 165, "changed"),
     ]
     return dag.AgGrid(
         id="cases-table", rowData=[], columnDefs=columns, getRowId="params.data.id",
@@ -95,11 +95,8 @@ def _export(desk: Desk) -> Any:
         dmc.Button(say("cases.export_go"), id="cases-export-go", size="xs", mt=8, color="indigo.8"),
         html.P(id="cases-export-why", className="cs-warn", role="status"),
     ]  # fmt: skip
-    button = dmc.Button(say("cases.export"), id="cases-export", variant="default", size="xs")
-    return dmc.Popover(
-        [dmc.PopoverTarget(button), dmc.PopoverDropdown(form)], position="bottom-end", width=300, trapFocus=True,
-        keepMounted=True, transitionProps={"duration": 0},
-    )  # fmt: skip
+    summary = html.Summary(say("cases.export"), id="cases-export", className="cs-button")
+    return html.Details([summary, html.Div(form, className="cg-card cs-sheet")], className="cs-export")
 
 
 def new_screen(desk: Desk, ring_id: str, scene_id: str) -> Any:

@@ -22,7 +22,6 @@ from explorer.words import money, say, written
 if TYPE_CHECKING:
     from explorer.desk import Desk
 
-_COLORS = {Verdict.CONFIRMED: "red.9", Verdict.CLEARED: "green.9", Verdict.UNSURE: "gray.8"}
 MEMBERS_SHOWN = 50
 
 
@@ -263,8 +262,8 @@ def _judge(desk: Desk, one: Open) -> Any:
     elif may:
         hint = say("cases.judge_as_ring" if case.ring_id else "cases.judge_as_case")
         buttons = [
-            dmc.Button(say(f"rings.judge.{verdict}"), id=f"cases-judge-{verdict}", color=_COLORS[verdict],
-                       variant="outline", size="sm", fullWidth=True)
+            dmc.Button(say(f"rings.judge.{verdict}"), id=f"cases-judge-{verdict}", variant="default",
+                       size="sm", fullWidth=True, className=f"cs-judge cs-judge-{verdict}")
             for verdict in Verdict
         ]  # fmt: skip
         parts += [html.P(hint, className="cs-quiet"), html.Div(buttons, className="cs-buttons")]
