@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import psutil
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, create_engine, event, insert, select, update
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, RowMapping
 
 LEASE_SECONDS = 60.0
 LAST_STAGE = "report"  # of a night; a run whose newest stage is another one did not end
@@ -281,7 +281,7 @@ def _living(holder: str | None, expires_at: float | None) -> Holder | None:
     return Holder(found["host"], found["pid"], datetime.fromtimestamp(expires_at, UTC))
 
 
-def _record(row: Mapping[str, Any]) -> StageRecord:
+def _record(row: RowMapping) -> StageRecord:
     begun = row["started_at"]
     return StageRecord(
         row["run"], row["stage"], row["night"], row["state"], row["inputs_digest"], json.loads(row["counts"] or "{}"),

@@ -24,7 +24,8 @@ def test_each_save_is_a_version_of_its_own_and_the_older_ones_can_still_be_read(
 
     assert second == Saved(first.scene_id, 2, copied=False)
     newest, old = scenes.read(first.scene_id), scenes.read(first.scene_id, 1)
-    assert newest and old
+    assert newest
+    assert old
     assert (newest.version, newest.content, newest.name) == (2, {"nodes": [1, 2]}, "Handset, more")
     assert (old.version, old.newest, old.content) == (1, 2, {"nodes": [1]})
     assert old.digest == digest({"nodes": [1]}) != newest.digest
@@ -39,7 +40,8 @@ def test_two_tabs_that_save_from_one_version_are_both_kept(scenes: Scenes) -> No
     assert two.copied
     assert two.scene_id != made.scene_id
     kept, beside = scenes.read(made.scene_id), scenes.read(two.scene_id)
-    assert kept and beside
+    assert kept
+    assert beside
     assert (kept.content, beside.content) == ({"tab": "one"}, {"tab": "two"})
     assert beside.copy_of == made.scene_id
 
@@ -50,7 +52,8 @@ def test_what_somebody_else_saves_from_a_scene_is_theirs_and_leaves_it_alone(sce
 
     assert bens.copied
     anns, his = scenes.read(made.scene_id), scenes.read(bens.scene_id)
-    assert anns and his
+    assert anns
+    assert his
     assert (anns.owners, anns.content, his.owners) == (("ann",), {"by": "ann"}, ("ben",))
     assert [scene.scene_id for scene in scenes.of("ben")] == [bens.scene_id]
 
