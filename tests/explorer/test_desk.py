@@ -142,7 +142,8 @@ def test_a_graph_that_is_down_or_deaf_is_told_within_three_seconds(
 def test_a_page_comes_back_by_itself_when_the_graph_does(
     new_app: Callable[..., Flask], graph: LocalServer, tmp_path: Path
 ) -> None:
-    app = new_app(tmp_path, graph.uri, "not the password")
+    # Limits that no busy machine reaches: they have a test of their own.
+    app = new_app(tmp_path, graph.uri, "not the password", graph_seconds=30, answer_seconds=60)
     desk = desk_of(app)
     desk.pages = (Page("/probe", "roles.analyst", Action.SEE_RINGS, totals),)
     analyst = signed_in(app, "analyst")
