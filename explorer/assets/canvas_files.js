@@ -3,8 +3,6 @@ window.canvasFiles = (page) => {
   "use strict";
   const V = () => window.canvasView;
   const P = () => window.canvasPanels;
-
-
   const content = () => window.canvasModel.saved(page.model, V().where());
 
   function saving() {
