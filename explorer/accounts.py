@@ -36,6 +36,10 @@ class AccountError(Exception):
     """A user that cannot be made or changed so; the text says why and what to do."""
 
 
+class LastAdminError(AccountError):
+    """Nobody would be left to keep users: the last administrator cannot be locked or lose that role."""
+
+
 class Base(DeclarativeBase):
     """The declared tables lie among the explorer's other ones."""
 
@@ -123,6 +127,12 @@ class Accounts:
         """Return all users by name."""
         return list(self.session.scalars(select(User).order_by(func.lower(User.name))))
 
+    def last_seen(self) -> dict[int, datetime]:
+        """Return when each user signed in last, by their id; sessions are kept for some weeks only."""
+        newest = select(SESSIONS.c.user_id, func.max(SESSIONS.c.begun_at)).group_by(SESSIONS.c.user_id)
+        with self._store.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(newest)}
+
     def add(self, name: str, roles: Iterable[str], password: str) -> None:
         """Make a user; runs inside an application context, for the hash.
 
@@ -147,19 +157,26 @@ class Accounts:
 
         Raises:
             AccountError: there is no such user, or no role was given.
+            LastAdminError: they are the last administrator and would be none any more.
         """
         with self._writing() as session:
-            _named(session, name).roles = _held(session, roles)
+            admins = _admins(session)
+            user = _named(session, name)
+            user.roles = _held(session, roles)
+            _keep_one(admins, user)
 
     def set_active(self, name: str, active: bool) -> None:
         """Lock a user out, at once and everywhere, or let them in again.
 
         Raises:
             AccountError: there is no such user.
+            LastAdminError: they are the last administrator.
         """
         with self._writing() as session:
+            admins = _admins(session)
             user = _named(session, name)
             user.active = active
+            _keep_one(admins, user)
             user.fs_uniquifier = secrets.token_hex(32)  # every cookie of theirs ends with it
 
     def set_password(self, name: str, password: str) -> None:
@@ -198,6 +215,21 @@ def _named(session: Session, name: str) -> User:
     if user is None:
         raise AccountError("There is no user of that name. `python -m explorer users list` shows all.")
     return user
+
+
+def _admins(session: Session) -> list[User]:
+    """Return the administrators who may sign in, held until the transaction ends: of two changes one waits."""
+    found = select(User).join(User.roles).where(HeldRole.name == Role.ADMIN, User.active).with_for_update(of=User)
+    return list(session.scalars(found))
+
+
+def _keep_one(admins: list[User], changed: User) -> None:
+    stays = [user for user in admins if user.active and Role.ADMIN in user.role_names]
+    if changed in admins and not stays:
+        raise LastAdminError(
+            f"{changed.name} is the last administrator. Give somebody else that role first: "
+            "`python -m explorer users role NAME --role admin`."
+        )
 
 
 def _held(session: Session, roles: Iterable[str]) -> list[HeldRole]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from explorer.desk import Desk
 
 # Modules of `explorer.pages`; one that is named and not there is an error at the start.
-NAMES: tuple[str, ...] = ("rings", "canvas", "leads", "cases", "night", "model", "compliance")
+NAMES: tuple[str, ...] = ("rings", "canvas", "leads", "cases", "night", "model", "compliance", "people")
 
 
 @dataclass(frozen=True)
