@@ -27,7 +27,7 @@ def lines(entries: Sequence[AuditEntry]) -> Any:
     rows = [
         [
             str(entry.seq), html.Span(moment(dt.datetime.fromisoformat(entry.at)), className="pt-nowrap"), entry.user,
-            html.Span(action(entry.action), title=entry.action), _object(entry.object), entry.purpose,
+            html.Span(action(entry.action), title=entry.action), _object(entry.object), _purpose(entry.purpose),
         ]
         for entry in entries
     ]  # fmt: skip
@@ -39,6 +39,10 @@ def action(name: str) -> str:
     """Return an action of the log in words; one that is not known as it is."""
     key = f"compliance.action_{re.sub('[^a-z_]', '_', name)}"
     return say(key) if has(key) else name
+
+
+def _purpose(text: str) -> str:
+    return say("compliance.purpose_screen") if text == "screen" else text  # what the desk writes where none was asked
 
 
 def _object(text: str) -> Any:

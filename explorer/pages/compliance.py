@@ -179,9 +179,9 @@ def _filters() -> Any:
         dmc.Select(id="compliance-kind", label=say("compliance.kind"), value="all", allowDeselect=False, **text,
                    data=[{"value": kind, "label": say(f"compliance.kind_{kind}")} for kind in KINDS]),
         dmc.DateInput(id="compliance-since", label=say("compliance.since"), valueFormat="YYYY-MM-DD", clearable=True,
-                      **{**text, "w": 150}),
+                      placeholder=say("compliance.day_hint"), **{**text, "w": 150}),
         dmc.DateInput(id="compliance-until", label=say("compliance.until"), valueFormat="YYYY-MM-DD", clearable=True,
-                      **{**text, "w": 150}),
+                      placeholder=say("compliance.day_hint"), **{**text, "w": 150}),
         html.Button(say("compliance.search"), id="compliance-search", type="button", className="pt-button pt-strong"),
     ]  # fmt: skip
     zh = {"locale": "zh-cn"} if language() == "zh" else {"locale": "en"}
