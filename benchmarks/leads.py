@@ -20,6 +20,7 @@ from algorithms.leads.leads import Law
 from algorithms.leads.night import find_leads
 from algorithms.rings.run import find_rings
 from benchmarks.machine import description
+from gnn.leads.night import links
 from graph.identifiers import canonical
 from graph.lake import Lake
 from graph.settings import PlatformSettings, SparkSettings
@@ -116,7 +117,7 @@ def make_lake(folder: Path, settings: dict[str, Any]) -> tuple[Lake, date, datet
 def measured(folder: Path, lake: Lake, day: date, at: datetime) -> dict[str, Any]:
     session = spark_session("bench-leads", SparkSettings(), PlatformSettings())
     begun = time.monotonic()
-    told = find_leads(session, lake, day, at, Law((read_policy("cn"),)))
+    told = find_leads(session, lake, day, at, Law((read_policy("cn"),)), None, links)
     seconds = time.monotonic() - begun
     leads = pl.DataFrame(pl.from_arrow(DeltaTable(lake.results("leads")).to_pyarrow_table()))
     states = pl.DataFrame(pl.from_arrow(DeltaTable(lake.results("contact_states")).to_pyarrow_table()))

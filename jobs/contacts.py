@@ -60,8 +60,10 @@ def leads(spark: Callable[[], SparkSession], night: Night, ledger: Ledger) -> di
     here = _known(url, night.at)
 
     def work() -> dict[str, Any]:
+        from gnn.leads.night import links
+
         law = Law(policies, settings.zone, here.do_not_contact)
-        return find_leads(spark(), night.lake, night.day, night.at, law, here.attempts)
+        return find_leads(spark(), night.lake, night.day, night.at, law, here.attempts, links)
 
     read = [night.lake.raw(source) for source in _SOURCES]
     read += [night.lake.results(table) for table in ("hubs", "rings", "ring_members")]

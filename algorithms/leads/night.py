@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from algorithms.leads import blend, candidates, evidence, ownership, state
 from algorithms.leads.leads import Law, leads, named
 from algorithms.leads.learning import learned
+from algorithms.leads.links import Links, with_links
 from algorithms.leads.records import Records
 from graph.lake import Lake, has_table
 
@@ -25,6 +26,7 @@ def find_leads(
     at: datetime,
     law: Law,
     made_here: pl.DataFrame | None = None,
+    links: Links | None = None,
 ) -> dict[str, Any]:
     """Find the leads of all borrowers who fell silent, as of `at`, and return counts.
 
@@ -35,6 +37,7 @@ def find_leads(
 
     Args:
         made_here: calls of the work queue, from which the weights are learned beside those that the lender delivered.
+        links: what says who will be in touch with whom next; without it the term `link` is 0.
 
     Raises:
         algorithms.leads.blend.LeadRulesError: the rules cannot be used.
@@ -50,7 +53,8 @@ def find_leads(
     people = records.keep(candidates.silent_people(states, owners))
     old = records.keep(candidates.old_numbers(people, owners))
     known = records.keep(evidence.lead_evidence(records, people, old))
-    told = records.keep(blend.terms(known, rules))  # in steps: one projection of both is too long to be compiled
+    linked, said = with_links(records, people, old, known, links)
+    told = records.keep(blend.terms(linked, rules))  # in steps: one projection of both is too long to be compiled
     ranked = records.keep(blend.ranked(told, rules, weights.weights))
     chosen = named(ranked, rules)
     found = records.keep(leads(chosen, states, records.attempts, law, at))
@@ -59,7 +63,7 @@ def find_leads(
     kept = ranked.withColumn("terms", F.lit(rules.digest)).select(*_CANDIDATE)
     _write(kept, str(lake.features("lead_candidates")), day)
     _save(found, lake, "leads", day)
-    return counts(states, found) | {"learned_from": weights.borrowers}
+    return counts(states, found) | {"learned_from": weights.borrowers} | ({"links": said} if said else {})
 
 
 def counts(states: DataFrame, found: DataFrame) -> dict[str, Any]:

@@ -22,7 +22,7 @@ BLEND = "link_model"
 WINDOWS = (0.4, 0.55, 0.7, 0.85)  # where each begins between the first dated event and the time of learning
 CANDIDATES = 400  # of a source, to be ranked by the parts; the rest stand below by personalized PageRank
 _SOURCES, _OTHERS = 300, 150  # of a window, and candidates not gained of each, to learn from
-_FEWEST = 20  # sources that gained, without which nothing is learned
+FEWEST = 20  # sources that gained, without which nothing is learned
 _STANDING = ("personalized_pagerank",)  # popularity is known to the parts and to nobody where there are none
 _UNLEARNED = {"personalized_pagerank": 1.0, "popularity": 0.5}
 
@@ -70,6 +70,18 @@ class LinkModel:
         pairs = pairs_of(known, sources, most=CANDIDATES)
         return pairs, self.scores(pairs)
 
+    def foretold(self, known: Known, sources: Ints, among: list[Ints]) -> tuple[Ints, Ints, Floats]:
+        """Return (source, candidate, ln of the chance to be the source's next contact among those asked about).
+
+        Args:
+            sources: int64 (S,), ascending, no node twice.
+            among: for each source, nodes; those that it has met are left out.
+        """
+        pairs = pairs_of(known, sources, most=CANDIDATES, only=among)
+        if not len(pairs.source):
+            return pairs.source, pairs.candidate, np.empty(0)
+        return pairs.source, pairs.candidate, log_chances(self.scores(pairs)[BLEND], pairs.starts)
+
 
 def learn(events: ContactEvents, target: Kind, at: float, *, seed: int = 0) -> LinkModel:
     """Return the model learned from what was known strictly before `at` (epoch seconds); equal seeds, equal models.
@@ -84,7 +96,7 @@ def learn(events: ContactEvents, target: Kind, at: float, *, seed: int = 0) -> L
     asked = [_sampled(question(past, target, since, until), rng) for since, until in pairwise(edges) if since < until]
     told = [pairs for pairs in asked if pairs is not None]
     count = sum(len(pairs.starts) - 1 for pairs in told)
-    if count < _FEWEST:
+    if count < FEWEST:
         return LinkModel({}, _UNLEARNED, count)
     columns = sorted({name for pairs in told for name in pairs.columns})
     held = [({} if i == 0 else _trained(told[:i], columns, seed)) for i in _held_back(len(told))]

@@ -61,6 +61,7 @@ def pairs_of(
     gained: list[Ints] | None = None,
     others: int | None = None,
     rng: np.random.Generator | None = None,
+    only: list[Ints] | None = None,
 ) -> Pairs:
     """Return each source with the candidates that some ranker has high, and what is known of each pair.
 
@@ -71,6 +72,8 @@ def pairs_of(
         most: candidates of a source.
         gained: for each source, whom it gained, ascending.
         others: of the candidates not gained so many are drawn; all where None.
+        only: for each source, the nodes to ask about in place of those that some ranker has high; of sources that
+            stand once. Places are among all candidates nevertheless, and whom a source has met is left out.
     """
     kept: list[Ints] = []
     owners: list[int] = []
@@ -79,8 +82,11 @@ def pairs_of(
     seen: dict[int, tuple[Ints, dict[str, Floats]]] = {}
     for i, source in enumerate(sources.tolist()):
         if source not in seen:
-            seen = {source: _of_source(known, source, most)}  # the phantom's sources stand together: once is enough
+            asked = None if only is None else only[i]
+            seen = {source: _of_source(known, source, most, asked)}  # the phantom's stand together: once is enough
         chosen, columns = seen[source]
+        if not len(chosen):
+            continue
         if gained is not None:
             label = np.isin(chosen, gained[i])
             if not label.any():
@@ -112,7 +118,7 @@ def pairs_of(
     return Pairs(known, source, candidate, np.concatenate(labels), starts, columns32)
 
 
-def _of_source(known: Known, source: int, most: int) -> tuple[Ints, dict[str, Floats]]:
+def _of_source(known: Known, source: int, most: int, only: Ints | None) -> tuple[Ints, dict[str, Floats]]:
     """Return the candidates whose best place by any of `_RANKED` is high, ascending, and what rankers say of them."""
     candidates = known.candidates(source)
     whole, of_target = all_scores(known.graph, source), all_scores(known.met, source)
@@ -120,6 +126,9 @@ def _of_source(known: Known, source: int, most: int) -> tuple[Ints, dict[str, Fl
     told["idle"] = _age(known, told.pop("recency"))
     told |= {f"target_{name}": of_target[name][candidates] for name in _OF_TARGET}
     told |= {f"place_{name}": _places(told[name]) for name in _RANKED}
+    if only is not None:
+        kept = np.isin(candidates, only)
+        return candidates[kept], {name: values[kept] for name, values in told.items()}
     if len(candidates) > most:
         best = np.min([_places(-told["idle"]), *(told[f"place_{name}"] for name in _RANKED)], axis=0)
         chosen = np.sort(np.argsort(best, kind="stable")[:most])

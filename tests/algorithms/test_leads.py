@@ -10,7 +10,9 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from algorithms.contact.policy import read_policy
+from algorithms.leads.blend import read_rules
 from algorithms.leads.leads import Law
+from algorithms.leads.links import ROWS, LinkAnswer, LinkQuestion
 from algorithms.leads.night import find_leads
 from algorithms.rings.results import MEMBERS, RINGS, write_day
 from graph import as_of
@@ -41,6 +43,20 @@ class Found:
         return self.states.filter(pl.col("loan_id") == f"L-{name}").row(0, named=True)
 
 
+class Model:
+    """A model of links that holds one number likely, and keeps what it was asked with."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, pl.DataFrame] = {}
+
+    def __call__(self, asked: LinkQuestion) -> LinkAnswer:
+        for name in ("calls", "contacts", "old", "candidates"):
+            rows = pl.DataFrame(pl.from_arrow(getattr(asked, name).toArrow()))
+            self.asked[name] = rows.sort(rows.columns)
+        rows = [("per_spouse", SilentWorld.new("spouse"), 2.0)]
+        return LinkAnswer(pl.DataFrame(rows, ROWS, orient="row"), {"how": "told"})
+
+
 def _ring(lake: Lake) -> None:
     ring = dict.fromkeys(RINGS.names) | {"ring_id": "ring_1", "as_of_date": DAY, "status": "born", "score": 0.9}
     write_day(lake.results("rings"), DAY, [ring], RINGS)
@@ -50,11 +66,17 @@ def _ring(lake: Lake) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture(scope="module")
+def found(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, model: Model) -> Found:
     lake = Lake(tmp_path_factory.mktemp("leads") / "lake")
     silent_world().write(lake)
     _ring(lake)
-    find_leads(spark, lake, DAY, AT, Law((read_policy("cn"),)))
+    told = find_leads(spark, lake, DAY, AT, Law((read_policy("cn"),)), None, model)
+    assert told["links"] == {"how": "told"}
     return Found(lake)
 
 
@@ -159,6 +181,22 @@ def test_the_chances_of_a_borrowers_numbers_add_up_to_one_at_most(found):
     assert rows.select(pl.col("probability").is_between(0, 1).all()).item()
 
 
+def test_what_a_model_of_links_says_is_a_term_of_the_candidates_it_knows_and_0_of_others(found):
+    rows = found.table(found.lake.features("lead_candidates"))
+    said = rows.select("phone", link=pl.col("x").list.get(read_rules().names.index("link")))
+    assert said.filter(pl.col("link") != 0).rows() == [(SilentWorld.new("spouse"), 2.0)]
+
+
+def test_a_model_of_links_is_asked_with_the_borrowers_own_calls_and_books(found, model):
+    calls, books, old = (model.asked[name] for name in ("calls", "contacts", "old"))
+    recycled = SilentWorld.old("recycled")
+    assert len(calls.filter(pl.col("dst") == SilentWorld.new("spouse"))) == 8
+    assert not len(calls.filter(pl.col("dst") == recycled))  # those who call its next holder
+    assert (SilentWorld.old("spouse"), SilentWorld.new("spouse")) in books.select("src", "dst").rows()
+    assert "tel_95588" not in books["dst"].to_list()
+    assert (old["silent_from"] <= old["failing_since"]).all()
+
+
 def test_a_recycled_number_is_no_longer_its_old_holders(found):
     owners = found.table(found.lake.results("phone_ownership"))
     told = owners.filter(pl.col("phone") == SilentWorld.old("recycled")).row(0, named=True)
@@ -190,7 +228,7 @@ def test_a_lake_of_few_sources_names_nobody_and_ends_well(spark, tmp_path, sourc
     assert told["rows_out"] == 0
 
 
-def test_nothing_that_happens_or_is_told_later_changes_a_night(spark, found):
+def test_nothing_that_happens_or_is_told_later_changes_a_night(spark, found, model):
     """A planted future: calls, reports, attempts and contacts after the day, and late deliveries of earlier ones."""
     later = SilentWorld(DAY + dt.timedelta(days=1))
     later.attempts("spouse", "right_person", start=200)
@@ -205,7 +243,9 @@ def test_nothing_that_happens_or_is_told_later_changes_a_night(spark, found):
     known_then.attempts("spouse", "right_person", start=180)
     known_then.call(SilentWorld.old("handset"), "tel_grocer", days(180))
     known_then.write(found.lake)
-    find_leads(spark, found.lake, DAY, AT, Law((read_policy("cn"),)))
+    later_asked = Model()
+    find_leads(spark, found.lake, DAY, AT, Law((read_policy("cn"),)), None, later_asked)
     again = Found(found.lake)
+    assert all(later_asked.asked[name].equals(rows) for name, rows in model.asked.items())
     assert again.leads.equals(found.leads)
     assert again.states.equals(found.states)
