@@ -43,7 +43,7 @@ _JUDGE = tuple(f"rings-judge-{verdict}" for verdict in Verdict)
 _KEPT: dict[str, Any] = {"persistence": True, "persistence_type": "session"}
 
 
-def layout(desk: Desk, ring: str = "", **_query: str) -> Any:
+def layout(desk: Desk, /, ring: str = "", **_query: str) -> Any:
     """Return the list, or the page of one ring."""
     if Shows.RINGS not in shows(desk.user):
         raise ForbiddenError
@@ -98,17 +98,17 @@ def _controls(desk: Desk) -> Any:
             ),
             dmc.MultiSelect(
                 id="rings-typology", label=say("rings.filter.typology"), data=[], value=[], searchable=True,
-                clearable=True, w=240, **small,
+                clearable=True, w=210, **small,
             ),
             dmc.MultiSelect(
-                id="rings-status", label=say("rings.filter.status"), data=statuses, value=[], clearable=True, w=190,
+                id="rings-status", label=say("rings.filter.status"), data=statuses, value=[], clearable=True, w=150,
                 **small,
             ),
             html.Div(score, hidden=Shows.SCORES not in seen),
             dmc.NumberInput(id="rings-min_size", label=say("rings.filter.size"), min=0, step=1, w=110, **small),
             dmc.TextInput(
                 id="rings-text", label=say("rings.filter.text"), placeholder=say("rings.filter.text_hint"),
-                debounce=300, w=210, **small,
+                debounce=300, w=190, **small,
             ),
             dmc.Button(say("rings.clear"), id="rings-clear", variant="default", size="xs"),
         ],
@@ -144,15 +144,15 @@ def _table(desk: Desk) -> Any:
 
     number: dict[str, Any] = {"type": "rightAligned", "sortingOrder": ["desc", "asc", None]}
     columns = [
-        column("ring", 130, cellRenderer="RingName", sortable=False),
+        column("ring", 125, cellRenderer="RingName", sortable=False),
         column("typology", 150),
-        column("status", 90, cellClassRules={"rg-fresh": "params.data.fresh"}),
+        column("status", 96, cellClassRules={"rg-fresh": "params.data.fresh"}),
         *([column("score", 76, "score", **number)] if Shows.SCORES in seen else []),
-        column("size", 86, "size", **number),
-        *([column("exposure", 120, "exposure", **number)] if Shows.MONEY in seen else []),
-        column("newest", 165, "newest", sortingOrder=["desc", "asc", None]),
-        column("verdict", 130, "verdict", cellRenderer="RingVerdict"),
-        column("by", 90),
+        column("size", 94, "size", **number),
+        *([column("exposure", 134, "exposure", **number)] if Shows.MONEY in seen else []),
+        column("newest", 160, "newest", sortingOrder=["desc", "asc", None]),
+        column("verdict", 118, "verdict", cellRenderer="RingVerdict"),
+        column("by", 74),
     ]
     columns[0]["field"] = "name"
     return dag.AgGrid(

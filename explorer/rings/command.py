@@ -42,7 +42,7 @@ def export(
         platform = PlatformSettings()
         store = ExplorerStore(QueueSettings().url(platform.lake))
         store.make()
-        found = delivery(Verdicts(store).all(), Lake(platform.lake))
+        found = delivery(Verdicts(store).all(), Lake(platform.lake), date.date())
         what = f"{FILE} of {date:%Y-%m-%d}: {len(found.labels)} labels, {len(found.ended)} taken back"
         log = AuditLog(f"sqlite:///{platform.keys.absolute().parent / 'audit.db'}")
         log.append(user=f"{getpass.getuser()} (shell)", action="verdicts.export", object=what, purpose="next night")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from explorer.canvas.nights import end_of
 from explorer.rings.verdicts import Judged, Verdict
 from graph.lake import Lake, has_table
 
@@ -44,16 +45,19 @@ class Delivery:
         return out.getvalue()
 
 
-def delivery(verdicts: Iterable[Judged], lake: Lake) -> Delivery:
-    """Return what the lake lacks of the standing verdicts, and what it holds of those that ended.
+def delivery(verdicts: Iterable[Judged], lake: Lake, day: dt.date) -> Delivery:
+    """Return what the lake lacks of the verdicts that stood when a day ended (UTC), and what it holds of those over.
 
-    A label's moment is its verdict's, so that each verdict has labels of its own: the label of a cleared ring comes
-    after that of the same ring confirmed and does not rewrite it.
+    What was said later belongs to a later delivery: the night refuses what its own delivery cannot have known. A
+    label's moment is its verdict's, so that each verdict has labels of its own: the label of a cleared ring comes after
+    that of the same ring confirmed and does not rewrite it.
     """
-    known = tuple(verdicts)
-    labeling = [judged for judged in known if judged.verdict in _LABELS]
-    standing = [judged for judged in labeling if judged.ended_at is None]
-    applicants = _applicants(lake, {person for judged in standing for person in judged.members})
+    until = end_of(day)
+    labeling = [judged for judged in verdicts if judged.verdict in _LABELS and judged.at < until]
+    over = {judged.at: judged for judged in labeling if judged.ended_at is not None and judged.ended_at < until}
+    standing = [judged for judged in labeling if judged.at not in over]
+    persons = {person for judged in standing for person in judged.members}
+    applicants = _applicants(lake, persons)
     there = _there(lake)
     wanted = {
         (applicant, judged.at): (applicant, _LABELS[judged.verdict], judged.at, judged.by)
@@ -61,11 +65,9 @@ def delivery(verdicts: Iterable[Judged], lake: Lake) -> Delivery:
         for person in judged.members
         for applicant in applicants.get(person, ())
     }
-    over = {judged.at: judged for judged in labeling if judged.ended_at is not None}
-    ended = [(applicant, _LABELS[over[at].verdict], at, over[at].by) for applicant, at in sorted(there) if at in over]
-    unknown = {person for judged in standing for person in judged.members} - applicants.keys()
     fresh = [row for key, row in sorted(wanted.items()) if key not in there]
-    return Delivery(tuple(fresh), tuple(ended), len(unknown))
+    ended = [(applicant, _LABELS[over[at].verdict], at, over[at].by) for applicant, at in sorted(there) if at in over]
+    return Delivery(tuple(fresh), tuple(ended), len(persons - applicants.keys()))
 
 
 def write(what: Delivery, landing: Path, day: dt.date) -> Path | None:

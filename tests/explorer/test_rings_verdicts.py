@@ -28,6 +28,7 @@ from ingest.mapping import Mapping
 NIGHT = dt.date(2026, 6, 30)
 NOON = dt.datetime(2026, 7, 1, 4, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
+DAY = NOON.date()
 
 
 def ring(id: str = "ring_a", members: tuple[str, ...] = ("per_1", "per_2"), **more: Any) -> Ring:
@@ -133,7 +134,7 @@ def _ingest(lake: Lake, text: str, day: str, name: str = FILE) -> None:
 
 def test_a_confirmed_ring_labels_all_customer_numbers_of_its_members_as_fraud(verdicts: Verdicts, lake: Lake) -> None:
     verdicts.give(ring(members=("per_1", "per_2", "per_3")), Verdict.CONFIRMED, "li", NOON)
-    found = delivery(verdicts.all(), lake)
+    found = delivery(verdicts.all(), lake, DAY)
     assert found.text().splitlines() == [
         "applicant_id,label,confirmed_at,reviewer,op",
         "A1,fraud,2026-07-01T04:00:00+00:00,li,upsert",
@@ -146,51 +147,59 @@ def test_a_confirmed_ring_labels_all_customer_numbers_of_its_members_as_fraud(ve
 def test_a_cleared_ring_labels_normal_and_an_unsure_one_nobody(verdicts: Verdicts, lake: Lake) -> None:
     verdicts.give(ring("ring_a", ("per_2",)), Verdict.CLEARED, "li", NOON)
     verdicts.give(ring("ring_b", ("per_1",)), Verdict.UNSURE, "li", NOON)
-    assert [row[:2] for row in delivery(verdicts.all(), lake).labels] == [("A2", "normal")]
+    assert [row[:2] for row in delivery(verdicts.all(), lake, DAY).labels] == [("A2", "normal")]
 
 
 def test_what_the_lake_knows_is_not_delivered_again_and_a_lost_file_is_made_up_for(
     verdicts: Verdicts, lake: Lake
 ) -> None:
     verdicts.give(ring(members=("per_2",)), Verdict.CONFIRMED, "li", NOON)
-    first = delivery(verdicts.all(), lake)
-    assert delivery(verdicts.all(), lake) == first  # no night has read the file
+    first = delivery(verdicts.all(), lake, DAY)
+    assert delivery(verdicts.all(), lake, DAY) == first  # no night has read the file
     _ingest(lake, first.text(), "2026-07-01")
-    assert delivery(verdicts.all(), lake).labels == ()
+    assert delivery(verdicts.all(), lake, DAY).labels == ()
+
+
+def test_a_delivery_knows_nothing_that_was_said_after_its_day(verdicts: Verdicts, lake: Lake) -> None:
+    judged = verdicts.give(ring(members=("per_2",)), Verdict.CONFIRMED, "li", NOON)
+    verdicts.withdraw(judged.verdict_id, "ring_a", "li", NOON + dt.timedelta(days=1))
+    assert not delivery(verdicts.all(), lake, NIGHT).labels
+    assert len(delivery(verdicts.all(), lake, DAY).labels) == 1
+    assert not delivery(verdicts.all(), lake, DAY + dt.timedelta(days=1)).labels
 
 
 def test_a_verdict_taken_back_takes_its_labels_back_and_no_others(verdicts: Verdicts, lake: Lake) -> None:
     lenders = "applicant_id,label,confirmed_at,reviewer,op\nA2,fraud,2026-07-01T04:00:00+00:00,chen,upsert\n"
     _ingest(lake, lenders, "2026-07-01", "labels.csv")
     judged = verdicts.give(ring(members=("per_1",)), Verdict.CONFIRMED, "li", NOON)
-    _ingest(lake, delivery(verdicts.all(), lake).text(), "2026-07-01")
+    _ingest(lake, delivery(verdicts.all(), lake, DAY).text(), "2026-07-01")
     verdicts.withdraw(judged.verdict_id, "ring_a", "li", NOON + HOUR)
-    found = delivery(verdicts.all(), lake)
+    found = delivery(verdicts.all(), lake, DAY)
     assert [row[:3] for row in found.ended] == [("A1", "fraud", NOON), ("A1b", "fraud", NOON)]
     assert not found.labels
     _ingest(lake, found.text(), "2026-07-02")
-    assert delivery(verdicts.all(), lake).text().count("\n") == 1
+    assert delivery(verdicts.all(), lake, DAY).text().count("\n") == 1
 
 
 def test_a_verdict_taken_back_before_any_night_leaves_no_row_and_empties_the_file(
     verdicts: Verdicts, lake: Lake, tmp_path: Path
 ) -> None:
     judged = verdicts.give(ring(), Verdict.CONFIRMED, "li", NOON)
-    path = write(delivery(verdicts.all(), lake), tmp_path / "landing", dt.date(2026, 7, 1))
+    path = write(delivery(verdicts.all(), lake, DAY), tmp_path / "landing", dt.date(2026, 7, 1))
     assert path == tmp_path / "landing" / "2026-07-01" / FILE
     verdicts.withdraw(judged.verdict_id, "ring_a", "li", NOON + HOUR)
-    assert write(delivery(verdicts.all(), lake), tmp_path / "landing", dt.date(2026, 7, 1)) == path
+    assert write(delivery(verdicts.all(), lake, DAY), tmp_path / "landing", dt.date(2026, 7, 1)) == path
     assert path.read_text() == "applicant_id,label,confirmed_at,reviewer,op\n"
-    assert write(delivery(verdicts.all(), lake), tmp_path / "landing", dt.date(2026, 7, 2)) is None
+    assert write(delivery(verdicts.all(), lake, DAY), tmp_path / "landing", dt.date(2026, 7, 2)) is None
 
 
 def test_the_night_accepts_each_row_of_the_file(verdicts: Verdicts, lake: Lake, tmp_path: Path) -> None:
     gone = verdicts.give(ring("ring_b", ("per_2",)), Verdict.CLEARED, "wang", NOON)
-    _ingest(lake, delivery(verdicts.all(), lake).text(), "2026-07-01")
+    _ingest(lake, delivery(verdicts.all(), lake, DAY).text(), "2026-07-01")
     verdicts.withdraw(gone.verdict_id, "ring_b", "li", NOON + HOUR)
     verdicts.give(ring(), Verdict.CONFIRMED, "li", NOON + HOUR)
     landing, day = tmp_path / "landing", dt.date(2026, 7, 2)
-    write(delivery(verdicts.all(), lake), landing, day)
+    write(delivery(verdicts.all(), lake, DAY), landing, day)
     ((file, _),) = landing_files(landing, Mapping(), day)
     assert file is not None
     assert file.source == "labels"
