@@ -48,7 +48,7 @@ _TOLD = (LookupFailedError, NodeMissingError, UnknownNameError, CursorError)
 Answer = dict[str, Any]
 
 
-def layout(desk: Desk, scene: str = "", node: str = "", **_query: str) -> Any:
+def layout(desk: Desk, /, scene: str = "", node: str = "", **_query: str) -> Any:
     """Return the page: empty, with a scene to open, or with one node (`node=Phone:tel_…`) to begin from."""
     start: Answer = {
         "words": catalog(language(), "canvas"), "language": language(), "limits": {"rows": EXPORT_ROWS},

@@ -27,7 +27,7 @@ _JUDGE = tuple(f"cases-judge-{verdict}" for verdict in Verdict)
 _NEW = "new"
 
 
-def layout(desk: Desk, case: str = "", ring: str = "", scene: str = "", **_query: str) -> Any:
+def layout(desk: Desk, /, case: str = "", ring: str = "", scene: str = "", **_query: str) -> Any:
     """Return the list, the form of a new case on a ring or a scene, or the page of one case."""
     if not case:
         return list_screen(desk)

@@ -36,7 +36,7 @@ _PURPOSE_LENGTH = 200
 _COLUMNS = ("seq", "at", "user", "action", "object", "purpose", "previous_hash", "hash")
 
 
-def layout(desk: Desk, **_query: str) -> Any:
+def layout(desk: Desk, /, **_query: str) -> Any:
     """Return the page with the newest lines of the log."""
     body, told, state, more = _page(desk, Wanted(head=desk.audit.head()))
     tabs = [

@@ -36,7 +36,7 @@ Asked = dict[str, str]
 Answer = tuple[Any, str]
 
 
-def layout(desk: Desk, lead: str = "", **_query: str) -> Any:
+def layout(desk: Desk, /, lead: str = "", **_query: str) -> Any:
     """Return the page with the collector's open call, the lead asked for, or the next one."""
     body, note = _answer(desk, lambda: "", chosen=lead or None)
     return html.Div(

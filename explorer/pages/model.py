@@ -18,7 +18,7 @@ from explorer.rights import Action
 from explorer.words import say
 
 
-def layout(desk: Desk, version: str = "", **_query: str) -> Any:
+def layout(desk: Desk, /, version: str = "", **_query: str) -> Any:
     """Return the page with the champion's card, or that of the registered model asked for."""
     models = read_models(desk.models)
     entries = catalog(desk.lake)

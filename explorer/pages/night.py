@@ -29,7 +29,7 @@ _FILES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def layout(desk: Desk, run: str = "", **_query: str) -> Any:
+def layout(desk: Desk, /, run: str = "", **_query: str) -> Any:
     """Return the page with the newest run, or the one asked for by its number."""
     chosen = int(run) if run.isascii() and run.isdigit() and len(run) < 12 else None
     body, going = _body(desk, chosen)

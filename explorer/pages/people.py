@@ -20,7 +20,7 @@ _KEPT_DAYS = 30  # of sessions, and so of when somebody signed in last
 Answer = tuple[Any, str, Any]
 
 
-def layout(desk: Desk, user: str = "", **_query: str) -> Any:
+def layout(desk: Desk, /, user: str = "", **_query: str) -> Any:
     """Return the users, and of the one asked for what can be changed."""
     return html.Div(
         [

@@ -12,7 +12,7 @@ import yaml
 
 from explorer.desk import Desk
 from explorer.rights import Action, Decision, RightsError, Role, Shows, authorize, read_rights, rights, shows
-from tests.explorer.conftest import Client
+from tests.explorer.conftest import Client, callback_of
 
 FILE = Path(__file__).parents[2] / "explorer" / "rights.yml"
 PAGE = {"Accept": "text/html"}
@@ -155,6 +155,13 @@ def test_every_page_is_forbidden_or_allowed_as_the_file_says(
         assert answer.status_code == (200 if may(role, page.action) else 403), page.path
         assert (f'"shell-to-{page.path[1:]}"' in frame) is may(role, page.action), page.path
     assert browser.get("/no-such-page", headers=PAGE).status_code == 404
+
+
+def test_an_address_may_say_anything_of_a_page(client: Callable[[str], Client], desk: Desk) -> None:
+    shown = callback_of(desk.server, "shell-content.children")
+    for role, page in (("analyst", "/rings"), ("collector", "/leads"), ("operator", "/night")):
+        answer = client(role).fire(shown, page, "?desk=x&self=1&page=<b>", 0)
+        assert answer.status_code == 200, (page, answer.text[:200])
 
 
 def test_a_right_taken_away_acts_on_the_next_callback(client: Callable[[str], Client], desk: Desk) -> None:
