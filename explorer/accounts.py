@@ -218,9 +218,9 @@ def _named(session: Session, name: str) -> User:
 
 
 def _admins(session: Session) -> list[User]:
-    """Return the administrators who may sign in, held until the transaction ends: of two changes one waits."""
-    found = select(User).join(User.roles).where(HeldRole.name == Role.ADMIN, User.active).with_for_update(of=User)
-    return list(session.scalars(found))
+    """Return the administrators who may sign in; of two changes at once one waits, and then sees the other's."""
+    session.execute(select(User.id).order_by(User.id).with_for_update())
+    return list(session.scalars(select(User).join(User.roles).where(HeldRole.name == Role.ADMIN, User.active)))
 
 
 def _keep_one(admins: list[User], changed: User) -> None:

@@ -27,6 +27,7 @@ from graph.tokens import Kind
 from tests.algorithms.contact_world import NOON
 from tests.explorer.conftest import Client, callback_of, desk_of, signed_in
 from tests.explorer.small_world import SmallWorld
+from tests.explorer.test_frame import serious
 
 
 @pytest.fixture
@@ -317,3 +318,17 @@ def test_an_officer_finds_in_a_browser_who_saw_a_person_and_takes_the_lines_alon
     assert Path(waiting.value.path()).read_text().count("\n") == 71
     page.click("text=Erase one person")
     page.wait_for_selector("text=The platform cannot erase a person yet.")
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh", "dark")])
+def test_the_page_keeps_nobody_out(lone_page: Callable[..., Any], desk: Desk, language: str, scheme: str) -> None:
+    page = lone_page("compliance", "/compliance", language=language, scheme=scheme)
+    page.wait_for_selector("#compliance-lines table")
+    page.wait_for_selector("#compliance-chain .pt-green")
+    for tab in (2, 3, 1):
+        page.click(f"[role=tab]:nth-child({tab})")
+        assert serious(page) == []
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

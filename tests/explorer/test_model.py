@@ -20,6 +20,7 @@ from gnn.champion.registry import Registry
 from graph.lake import Lake
 from tests.explorer.conftest import Client, callback_of, desk_of, signed_in
 from tests.explorer.model_world import CHAMPION, NIGHT, REFUSED, UNTRIED, WATCHED, watched, write_registry
+from tests.explorer.test_frame import serious
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +190,13 @@ def test_a_developer_sees_the_pictures_in_a_browser(lone_page: Callable[..., Any
     page.wait_for_function("[...document.querySelectorAll('#model-plots img')].every(i => i.naturalWidth > 100)")
     page.click(f"#model-models a:has-text('{REFUSED}')")
     page.wait_for_selector(f"text=Card of {REFUSED}")
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh", "dark")])
+def test_the_page_keeps_nobody_out(lone_page: Callable[..., Any], desk: Desk, language: str, scheme: str) -> None:
+    page = lone_page("model_developer", "/model", language=language, scheme=scheme)
+    page.wait_for_selector("#model-plots img")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

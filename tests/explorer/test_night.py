@@ -17,6 +17,7 @@ from explorer.desk import Desk
 from graph.lake import Lake
 from tests.explorer.conftest import Client, callback_of, desk_of, signed_in
 from tests.explorer.night_world import SENTENCE, command, failed, ledger_of, running, write_nights
+from tests.explorer.test_frame import serious
 
 PAGE = "/night"
 FOURTH = date(2026, 6, 4)
@@ -195,3 +196,15 @@ def test_a_browser_sees_a_running_night_go_on_without_a_click(
         page.wait_for_selector("text=正在运行：枢纽节点")
     page.wait_for_selector("text=阶段中断")
     page.wait_for_selector(f"text={command(FOURTH)}")
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh", "dark")])
+def test_the_page_keeps_nobody_out(lone_page: Callable[..., Any], desk: Desk, language: str, scheme: str) -> None:
+    page = lone_page("operator", "/night", language=language, scheme=scheme)
+    page.wait_for_selector("#night-lights")
+    page.click("#night-show")
+    page.wait_for_selector("text=contacts-00000.csv.gz")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

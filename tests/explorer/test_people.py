@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from explorer.accounts import LastAdminError, users_alone
 from explorer.desk import Desk
-from explorer.store import ExplorerStore
 from graph.audit import AuditLog
-from tests.explorer.conftest import Client, desk_of, signed_in
+from tests.explorer.conftest import Client, callback_of, desk_of, signed_in
+from tests.explorer.test_frame import serious
 
 PAGE = {"Accept": "text/html"}
 
@@ -45,8 +43,6 @@ def press(client: Client, button: str, chosen: str = "", *fields: Any) -> tuple[
 
 
 def body(client: Client, search: str = "") -> str:
-    from tests.explorer.conftest import callback_of
-
     answer = client.fire(callback_of(client.app, "shell-content.children"), "/people", search, 0)
     assert answer.status_code == 200
     return json.dumps(answer.json["response"]["shell-content"]["children"], ensure_ascii=False)
@@ -145,21 +141,6 @@ def test_a_locked_administrator_does_not_count_as_one(desk: Desk, admin: Client)
     assert press(admin, "people-lock", "admin")[0].startswith("That is the last administrator")
 
 
-def test_of_two_administrators_who_demote_each_other_at_once_one_stays(desk: Desk, admin: Client) -> None:
-    press(admin, "people-save", "operator", ["admin"])
-
-    def demote(name: str) -> bool:
-        with users_alone(ExplorerStore(desk.url)) as accounts:
-            try:
-                accounts.set_roles(name, ["analyst"])
-            except LastAdminError:
-                return False
-            return True
-
-    with ThreadPoolExecutor(2) as pool:
-        assert sorted(pool.map(demote, ("admin", "operator"))) == [False, True]
-
-
 def test_nothing_is_changed_when_it_cannot_be_put_on_record(desk: Desk, admin: Client, tmp_path: Any) -> None:
     (tmp_path / "blocked").write_text("a file")
     desk.audit = AuditLog(f"sqlite:///{tmp_path / 'blocked' / 'audit.db'}")
@@ -211,3 +192,13 @@ def test_an_administrator_makes_a_user_in_a_browser_who_signs_in(
     page.click("#people-lock")
     page.wait_for_selector("text=zhang is locked")
     page.wait_for_selector("#people-panel >> text=Unlock")
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh", "dark")])
+def test_the_page_keeps_nobody_out(lone_page: Callable[..., Any], desk: Desk, language: str, scheme: str) -> None:
+    page = lone_page("admin", "/people?user=analyst", language=language, scheme=scheme)
+    page.wait_for_selector("#people-panel")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import inspect, select
 
 from algorithms.contact.settings import QueueSettings
-from explorer.accounts import SESSIONS, AccountError
+from explorer.accounts import SESSIONS, AccountError, LastAdminError
 from explorer.application import create_app
 from explorer.lockout import TriesStorage
 from explorer.rights import Role
@@ -39,8 +40,9 @@ def test_users_sign_in_are_changed_and_locked(app: Flask) -> None:
         accounts.add("wang", [Role.ANALYST, Role.ADMIN], PASSWORD)
         with pytest.raises(AccountError, match="already"):
             accounts.add("ZHANG", [Role.ADMIN], PASSWORD)
+        accounts.add("chen", [Role.ADMIN], PASSWORD)
         accounts.set_roles("wang", [Role.COLLECTOR])
-        assert [user.name for user in accounts.all()] == ["wang", "Zhang"]
+        assert [user.name for user in accounts.all()] == ["chen", "wang", "Zhang"]
         assert accounts.named("WANG").role_names == {"collector"}
     client = signed_in(app, "zhang")
     assert client.layout().status_code == 200
@@ -51,6 +53,30 @@ def test_users_sign_in_are_changed_and_locked(app: Flask) -> None:
     with desk_of(app).store.reading() as connection:
         row = connection.execute(select(SESSIONS)).one()
     assert len(row.digest) == 64
+
+
+def test_of_two_administrators_who_demote_each_other_at_once_one_stays(app: Flask) -> None:
+    accounts = desk_of(app).accounts
+    with app.app_context():
+        for name in ("zhang", "wang"):
+            accounts.add(name, [Role.ADMIN], PASSWORD)
+    begin = threading.Barrier(2)
+
+    def demote(name: str) -> bool:
+        with app.app_context():
+            begin.wait()
+            try:
+                accounts.set_roles(name, [Role.ANALYST])
+            except LastAdminError:
+                return False
+            return True
+
+    for _ in range(5):
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(demote, ("zhang", "wang"))) == [False, True]
+        with app.app_context():
+            for name in ("zhang", "wang"):
+                accounts.set_roles(name, [Role.ADMIN])
 
 
 def test_wrong_passwords_make_a_name_wait(app: Flask) -> None:
