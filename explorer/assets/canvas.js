@@ -314,6 +314,7 @@ window.canvasPage = (() => {
     Object.assign(state, { lasso: false, table: false });
     state.waiting.clear();
     result = M().drawn(model);
+    const picked = again ? V().selected() : [];
     const engine = await ready();
     V().start(document.getElementById("canvas-graph"), engine, {
       select: () => { P().inspector(model, result, act, state); if (V().selected().length === 1) menu(V().selected()[0]); },
@@ -326,6 +327,7 @@ window.canvasPage = (() => {
       find(text);
     } else if (again) {
       V().fit();
+      V().select(picked);
       askAgain();
     } else if (page.scene) await reopen(page.scene);
     else if (page.node) choose(page.node);
