@@ -59,7 +59,7 @@ def find_leads(
     chosen = named(ranked, rules)
     found = records.keep(leads(chosen, states, records.attempts, law, at))
     _save(with_proof(states), lake, "contact_states", day)
-    _save(owners, lake, "phone_ownership", day)
+    _save(told_of(owners), lake, "phone_ownership", day)
     kept = ranked.withColumn("terms", F.lit(rules.digest)).select(*_CANDIDATE)
     _write(kept, str(lake.features("lead_candidates")), day)
     _save(found, lake, "leads", day)
@@ -104,6 +104,13 @@ def with_proof(states: DataFrame) -> DataFrame:
     return states.withColumn("proof", F.to_json(items)).withColumn(
         "numbers", F.array_union(F.coalesce("numbers", empty), F.coalesce("new_numbers", empty))
     )
+
+
+def told_of(owners: DataFrame) -> DataFrame:
+    """Return the ownership of numbers as it is written: with what Neo4j is told of each, `owner_until` and
+    `owner_probability`, rounded so that a day that brings nothing changes little there.
+    """
+    return owners.withColumns({"owner_until": F.col("held_to"), "owner_probability": F.round("probability", 2)})
 
 
 def _save(rows: DataFrame, lake: Lake, table: str, day: date) -> None:
