@@ -310,7 +310,7 @@ def _csv(found: Answer) -> str:
     for edge in found["edges"]:
         days = [_day(edge[name]) for name in ("first", "last")]
         cells = [*names[edge["source"]], type_word(edge["type"]), *names[edge["target"]], *days, edge["count"]]
-        writer.writerow([f"'{cell}" if str(cell)[:1] in "=+-@\t\r" else cell for cell in cells])
+        writer.writerow([f"'{cell}" if str(cell).startswith(tuple("=+-@\t\r")) else cell for cell in cells])
     return out.getvalue()
 
 
