@@ -67,6 +67,8 @@ def _property_word(name: str) -> str:
 def _value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return say("canvas.yes" if value else "canvas.no")
+    if name == "typology" and has(f"rings.typology.{value}"):
+        return say(f"rings.typology.{value}")
     if isinstance(value, str):
         return say(f"canvas.value.{value}") if has(f"canvas.value.{value}") else value
     if name.endswith(_MONEY):
