@@ -56,9 +56,8 @@ def _state(run: Run, now: dt.datetime) -> Any:
         parts.append(html.P(held, className="pt-quiet"))
     counts = _counts(run)
     if counts:
-        parts.append(
-            facts((say(f"night.{name}"), html.Span(say("night.count", count=counts[name]))) for name in counts)
-        )
+        named = {"rows_out": "rows_accepted"}  # what ingest puts out is what it accepted
+        parts.append(facts((say(f"night.{named.get(name, name)}"), _number(counts[name])) for name in counts))
     color = _RUN_COLORS[run.state]
     return html.Section(
         [html.Div([light(color, ""), html.H2(said)], className="nt-state"), *parts],
