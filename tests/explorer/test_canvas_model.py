@@ -185,7 +185,7 @@ def test_filters_leave_what_they_say_and_take_away_what_hung_only_on_the_rest(
     assert set(left["nodes"]) == {item["key"] for item in facts["nodes"] if item["key"] not in linked - kept}
 
 
-@pytest.mark.parametrize("hubs", [5, 40, 200, 900])
+@pytest.mark.parametrize("hubs", [5, 40, 300])
 def test_never_more_than_a_thousand_elements_are_drawn_and_nobody_is_lost(run: Run, hubs: int) -> None:
     facts: Facts = {"nodes": [], "edges": []}
     for number in range(hubs):
