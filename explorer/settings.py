@@ -35,8 +35,8 @@ class ExplorerSettings(BaseSettings):
     lock_minutes: int = Field(default=15, ge=1)
     threads: int = Field(default=16, ge=2)
     workers: int = Field(default=1, ge=1)
-    graph_seconds: float = Field(default=2.5, gt=0)
-    answer_seconds: float = Field(default=2.9, gt=0)
+    graph_seconds: float = Field(default=2.2, gt=0)
+    answer_seconds: float = Field(default=2.6, gt=0)
     secret: Path | None = None
 
     def secret_path(self, keys: Path) -> Path:
