@@ -23,6 +23,7 @@ from explorer.desk import Desk
 from explorer.gate import Gate
 from explorer.graph_door import GraphDoor
 from explorer.lockout import guard_sign_in
+from explorer.program_files import ProgramFiles
 from explorer.secret import cookie_key
 from explorer.sessions import Sessions
 from explorer.settings import ExplorerSettings
@@ -80,6 +81,7 @@ def create_app(
     key = cookie_key(settings.secret_path(platform.keys))
     server = Flask("explorer", template_folder=str(_HERE / "templates"), static_folder=None)
     server.config.update(_configuration(settings, key))
+    server.wsgi_app = ProgramFiles(server.wsgi_app)  # type: ignore[method-assign]
     if settings.proxies:
         server.wsgi_app = ProxyFix(server.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
     store = ExplorerStore(queue.url(platform.lake))

@@ -87,7 +87,7 @@ class Gate:
         if self._desk.settings.secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         program = (request.endpoint or "").endswith(("package_name>/<path:fingerprinted_path>", "open_file"))
-        if not program:
+        if not program or response.status_code >= 400:
             headers["Cache-Control"] = "no-store, private"
         return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from threading import Lock
@@ -32,6 +33,9 @@ class GraphDoor:
 
     A question runs in a thread of its own, so that a server that accepts and never answers costs a page its time limit
     and no more.
+
+    Attributes:
+        reconnected: called once new connections are made in place of broken ones; it must not wait.
     """
 
     def __init__(self, settings: Neo4jSettings, question_seconds: float, answer_seconds: float, threads: int) -> None:
@@ -41,6 +45,8 @@ class GraphDoor:
         self._threads = threads
         self._made: Driver | None = None
         self._making = Lock()
+        self._broken = False
+        self.reconnected: Callable[[], None] = lambda: None
         self.reader = GraphReader(cast(Driver, self), timeout_s=question_seconds)
 
     def execute_query(self, query: Any, parameters: Any = None, **options: Any) -> Any:
@@ -92,7 +98,7 @@ class GraphDoor:
         for last in (False, True):
             driver = self._driver()
             try:
-                return driver.execute_query(query, parameters, **options)
+                answer = driver.execute_query(query, parameters, **options)
             except AuthError:
                 self._forget(driver)
                 raise _down("AuthError") from None
@@ -100,7 +106,16 @@ class GraphDoor:
                 self._forget(driver)
                 if last:
                     raise _down(type(error).__name__) from None
+            else:
+                self._answered()
+                return answer
         raise AssertionError("unreachable")
+
+    def _answered(self) -> None:
+        with self._making:
+            again, self._broken = self._broken, False
+        if again:
+            self.reconnected()
 
     def _driver(self) -> Driver:
         with self._making:
@@ -128,6 +143,7 @@ class GraphDoor:
         with self._making:
             if self._made is driver:
                 self._made = None
+                self._broken = driver is not None
         if driver is not None:
             driver.close()
 

@@ -18,8 +18,8 @@ _SECONDS = 30
 
 
 def statements() -> list[str]:
-    """Return what menus and expands ask of each label."""
-    return [
+    """Return what the pages of rings ask, and what menus and expands ask of each label."""
+    return [queries.rings_statement("score"), queries.RING, queries.RING_LINKS] + [
         text
         for label, branches in queries.BRANCHES.items()
         for text in (queries.NODE[label], queries.COUNTS[label], queries.page_statement(label, branches))
@@ -30,6 +30,7 @@ def warm(door: GraphDoor) -> int:
     """Ask each statement of a node that is not there; return how many were asked before Neo4j was found gone."""
     nobody: dict[str, Any] = {
         "id": "", "since": queries.ALWAYS, "until": queries.FOREVER, "after": {}, "limit": 1, "budget": {},
+        "status": None, "typology": None, "min_score": None, "named": [], "members": 1,
     }  # fmt: skip
     for number, text in enumerate(statements()):
         try:
@@ -44,5 +45,12 @@ def warm(door: GraphDoor) -> int:
 
 
 def warm_beside(door: GraphDoor) -> None:
-    """Do it in a thread of its own: nobody waits for it."""
-    Thread(target=warm, args=(door,), name="warm", daemon=True).start()
+    """Do it in a thread of its own, so that nobody waits for it, and again when Neo4j comes back: with a new night it
+    has planned nothing yet.
+    """
+
+    def begin() -> None:
+        Thread(target=warm, args=(door,), name="warm", daemon=True).start()
+
+    door.reconnected = begin
+    begin()

@@ -139,6 +139,22 @@ def test_a_graph_that_is_down_or_deaf_is_told_within_three_seconds(
 
 
 @pytest.mark.neo4j
+def test_a_graph_that_comes_back_is_told_of_once(
+    new_app: Callable[..., Flask], graph: LocalServer, tmp_path: Path
+) -> None:
+    door = desk_of(new_app(tmp_path, graph.uri, graph.password(), graph_seconds=30, answer_seconds=60)).door
+    came: list[str] = []
+    door.reconnected = lambda: came.append("back")
+    door.ping()
+    assert came == []  # nothing was broken
+    door._driver().close()  # as connections are when a night is switched in
+    door.ping()
+    door.ping()
+    assert came == ["back"]
+    door.close()
+
+
+@pytest.mark.neo4j
 def test_a_page_comes_back_by_itself_when_the_graph_does(
     new_app: Callable[..., Flask], graph: LocalServer, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,23 @@ def test_every_answer_says_what_a_browser_may_do_with_it(analyst: Client, path: 
     if not path.startswith(("/assets", "/open")):
         assert headers["Cache-Control"] == "no-store, private"
     assert headers.getlist("Access-Control-Allow-Origin") == []
+
+
+def test_a_browser_keeps_the_program_and_nothing_else(analyst: Client, lone_app: Flask) -> None:
+    page = analyst.get("/", headers=PAGE, follow_redirects=True).text
+    named = re.findall(r'(?:src|href)="(/(?:_dash-component-suites|assets)/[^"]+)"', page)
+    scripts = [path for path in named if "/_dash-component-suites/" in path]
+    assets = [path for path in named if path.startswith("/assets/") and "?m=" in path]
+    assert scripts
+    assert assets
+    for path in (*scripts[:3], *assets[:3]):
+        answer = analyst.get(path)
+        assert answer.status_code == 200, path
+        assert "max-age=31536000" in answer.headers["Cache-Control"], path
+        assert not {"Set-Cookie", "Vary"} & set(answer.headers.keys()), path
+    stranger = lone_app.test_client().get(scripts[0])
+    assert stranger.status_code == 401
+    assert stranger.headers["Cache-Control"] == "no-store, private"
 
 
 def test_behind_https_cookies_travel_over_it_only(new_app: Callable[..., Flask], tmp_path: Path) -> None:
