@@ -15,6 +15,8 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
+from graph.sqlite import write_ahead
+
 METADATA = MetaData()
 _LOCK_SECONDS = 5
 _MAKING = 0xE9  # of the lock under which two processes do not make the tables at once (PostgreSQL)
@@ -109,8 +111,8 @@ def _unusable(error: Exception) -> ExplorerStoreError:
 
 def _open_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the begin event opens transactions, not the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    write_ahead(connection)
+    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin(connection: Connection) -> None:

@@ -36,6 +36,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from graph.sqlite import write_ahead
+
 GENESIS = "0" * 64
 _ATTEMPTS = 20  # of writers that meet at one number, on databases without SQLite's lock at the beginning
 _LOCK_SECONDS = 30
@@ -316,8 +318,7 @@ def _written(at: dt.datetime) -> str:
 
 def _open_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the begin event opens transactions, not the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    write_ahead(connection)
 
 
 def _begin(connection: Connection) -> None:

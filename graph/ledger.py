@@ -22,6 +22,8 @@ import psutil
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Engine, RowMapping
 
+from graph.sqlite import write_ahead
+
 LEASE_SECONDS = 60.0
 LAST_STAGE = "report"  # of a night; a run whose newest stage is another one did not end
 
@@ -260,8 +262,8 @@ class Ledger:
 
 def _durable(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA busy_timeout=30000")
+    write_ahead(connection)
 
 
 def _started(pid: int) -> float | None:

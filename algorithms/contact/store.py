@@ -37,6 +37,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
+from graph.sqlite import write_ahead
+
 SCHEMA_VERSION = "1"
 _LOCK_SECONDS = 30
 _MAKING = 0x1EAD  # of the lock under which two processes do not make the tables at once (PostgreSQL)
@@ -267,8 +269,7 @@ class Store:
 
 def _open_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the begin event opens transactions, not the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    write_ahead(connection)
 
 
 def _begin(connection: Connection) -> None:
