@@ -132,6 +132,6 @@ def test_the_screen_of_leads_has_no_serious_finding_of_axe(browser_page: Open) -
             for violation in found.response["violations"]
             if violation["impact"] in ("serious", "critical")
         ]
-        page.click("summary >> nth=0")
+        page.click("details:has(#leads-bar) > summary")
         page.click("#leads-bar")
         page.wait_for_selector("text=The number is on the do-not-contact list.")
