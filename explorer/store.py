@@ -5,17 +5,14 @@ Pages add theirs to `METADATA`; they are made when the application is.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy import Connection, Engine, MetaData, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from graph.sqlite import write_ahead
+from graph.sql import open_engine
 
 METADATA = MetaData()
 _LOCK_SECONDS = 5
@@ -44,19 +41,10 @@ class ExplorerStore:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = url
         self._sqlite = parsed.get_backend_name() == "sqlite"
-        if self._sqlite and parsed.database and parsed.database != ":memory:":
-            path = Path(parsed.database)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-            except OSError as error:
-                raise _unusable(error) from None
-        self.engine: Engine = create_engine(
-            parsed, pool_pre_ping=True, **({"connect_args": {"timeout": _LOCK_SECONDS}} if self._sqlite else {})
-        )
-        if self._sqlite:
-            event.listen(self.engine, "connect", _open_sqlite)
-            event.listen(self.engine, "begin", _begin)
+        try:
+            self.engine: Engine = open_engine(parsed, _LOCK_SECONDS)
+        except OSError as error:
+            raise _unusable(error) from None
 
     def make(self) -> None:
         """Make the tables that are not there yet; those that are stay as they are.
@@ -107,14 +95,3 @@ def _unusable(error: Exception) -> ExplorerStoreError:
         f"The store of users, scenes and cases could not be used ({cause}). Check that its server runs, that its disk "
         "has space and that you may write there, then try again."
     )
-
-
-def _open_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the begin event opens transactions, not the driver
-    write_ahead(connection)
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin(connection: Connection) -> None:
-    # A writer reads, decides and writes as one step; a reader waits for nobody.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")

@@ -9,10 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -24,8 +22,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    create_engine,
-    event,
     func,
     insert,
     literal,
@@ -36,11 +32,11 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from graph.sqlite import write_ahead
+from graph.sql import open_engine
 
 GENESIS = "0" * 64
-_ATTEMPTS = 20  # of writers that meet at one number, on databases without SQLite's lock at the beginning
 _LOCK_SECONDS = 30
+_ATTEMPTS = 20  # of writers that meet at one number, on databases without SQLite's lock at the beginning
 
 _METADATA = MetaData()
 AUDIT = Table(
@@ -131,7 +127,7 @@ class AuditLog:
         try:
             for attempt in range(_ATTEMPTS):
                 try:
-                    with self._engine().execution_options(append=True).begin() as connection:
+                    with self._engine().execution_options(write=True).begin() as connection:
                         return self._insert(connection, fields)
                 except IntegrityError:  # another writer took the number between our read and our write
                     if attempt == _ATTEMPTS - 1:
@@ -267,18 +263,10 @@ class AuditLog:
 
     def _engine(self) -> Engine:
         if self._made is None:
-            sqlite = self._url.get_backend_name() == "sqlite"
-            if sqlite and self._url.database and self._url.database != ":memory:":
-                path = Path(self._url.database)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-            engine = create_engine(self._url, connect_args={"timeout": _LOCK_SECONDS} if sqlite else {})
-            if sqlite:
-                event.listen(engine, "connect", _open_sqlite)
-                event.listen(engine, "begin", _begin)
-            with engine.execution_options(append=True).begin() as connection:
+            engine = open_engine(self._url, _LOCK_SECONDS)
+            with engine.execution_options(write=True).begin() as connection:
                 _METADATA.create_all(connection)
-                for verb in ("UPDATE", "DELETE") if sqlite else ():
+                for verb in ("UPDATE", "DELETE") if engine.dialect.name == "sqlite" else ():
                     connection.execute(text(_REFUSE.format(verb=verb)))
             self._made = engine
         return self._made
@@ -314,13 +302,3 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
 
 def _written(at: dt.datetime) -> str:
     return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
-
-
-def _open_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the begin event opens transactions, not the driver
-    write_ahead(connection)
-
-
-def _begin(connection: Connection) -> None:
-    # For an append, the read of the last row and the write are one step; a reader waits for nobody.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("append") else "BEGIN")

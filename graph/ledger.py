@@ -22,7 +22,7 @@ import psutil
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Engine, RowMapping
 
-from graph.sqlite import write_ahead
+from graph.sql import write_ahead
 
 LEASE_SECONDS = 60.0
 LAST_STAGE = "report"  # of a night; a run whose newest stage is another one did not end

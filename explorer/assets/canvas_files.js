@@ -53,17 +53,11 @@ window.canvasFiles = (page) => {
     purpose.focus();
   }
 
-  const csrf = () => (document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "";
-
   async function csv(left, purpose) {
     const whole = content();
     const shown = new Set(left.edges.map((edge) => edge.key));
     const edges = whole.edges.filter((_, number) => shown.has(page.model.now.edges[number]));
-    const answer = await fetch("/canvas/links.csv", {
-      method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf() },
-      body: JSON.stringify({ edges, purpose }),
-    });
-    if (answer.ok) keep(await answer.blob(), "links.csv");
+    await window.parts.fetch_file("/canvas/links.csv", { edges, purpose }, "links.csv");
   }
 
   async function png(purpose) {
@@ -79,15 +73,7 @@ window.canvasFiles = (page) => {
     pen.fillStyle = V().ink();
     pen.font = "24px sans-serif";
     pen.fillText(answer.mark, 16, sheet.height - 18, sheet.width - 32);
-    sheet.toBlob((blob) => keep(blob, "canvas.png"));
-  }
-
-  function keep(blob, file) {
-    const link = P().el("a", { href: URL.createObjectURL(blob), download: file });
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    sheet.toBlob((blob) => window.parts.keep(blob, "canvas.png"));
   }
 
   return { saving, listing, exporting };

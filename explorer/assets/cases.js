@@ -1,8 +1,6 @@
 // Cases in the browser: rows that lead to their case, the export, the report's button.
 window.dash_clientside = window.dash_clientside || {};
 (() => {
-  const csrf = () => (document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "";
-
   const go = (id) => {
     window.history.pushState({}, "", `/cases/${encodeURIComponent(id)}`);
     window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
@@ -28,19 +26,7 @@ window.dash_clientside = window.dash_clientside || {};
 
   async function export_rows(clicks, asked, purpose) {
     if (!clicks) return window.dash_clientside.no_update;
-    const answer = await fetch("/cases.csv", {
-      method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": decodeURIComponent(csrf()) },
-      body: JSON.stringify({ ...asked, purpose: purpose || "" }),
-    });
-    if (!answer.ok) {
-      try { return (await answer.json()).sentence || ""; } catch { return ""; }
-    }
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await answer.blob());
-    link.download = "cases.csv";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    return "";
+    return window.parts.fetch_file("/cases.csv", { ...asked, purpose: purpose || "" }, "cases.csv");
   }
 
   // How many rows a file would have is told before anybody asks for it.

@@ -15,3 +15,32 @@
     setTimeout(() => { button.textContent = before; }, 1500);
   });
 })();
+
+// What screens that write files share.
+window.parts = (() => {
+  const csrf = () => decodeURIComponent((document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "");
+
+  function keep(blob, file) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = file;
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  // Asks an export for its file and keeps it; the sentence that says why there is none, or nothing.
+  async function fetch_file(path, asked, file) {
+    const answer = await fetch(path, {
+      method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf() }, body: JSON.stringify(asked),
+    });
+    if (!answer.ok) {
+      try { return (await answer.json()).sentence || ""; } catch { return ""; }
+    }
+    keep(await answer.blob(), file);
+    return "";
+  }
+
+  return { csrf, keep, fetch_file };
+})();

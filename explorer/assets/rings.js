@@ -127,23 +127,9 @@ window.dash_clientside = window.dash_clientside || {};
 
   // --- the export --------------------------------------------------------------------------------------
 
-  const csrf = () => (document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "";
-
   async function export_rows(clicks, asked, purpose) {
     if (!clicks) return window.dash_clientside.no_update;
-    const answer = await fetch("/rings.csv", {
-      method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": decodeURIComponent(csrf()) },
-      body: JSON.stringify({ ...asked, purpose: purpose || "" }),
-    });
-    if (!answer.ok) {
-      try { return (await answer.json()).sentence || ""; } catch { return ""; }
-    }
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await answer.blob());
-    link.download = "rings.csv";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    return "";
+    return window.parts.fetch_file("/rings.csv", { ...asked, purpose: purpose || "" }, "rings.csv");
   }
 
   window.dash_clientside.rings = { draw, export_rows };

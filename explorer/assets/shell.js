@@ -25,7 +25,6 @@ window.dash_clientside.shell = {
 };
 
 (() => {
-  const csrf = () => (document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "";
   const wait = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
   const tell = async (answer) => {
     let sentence = "";
@@ -80,7 +79,7 @@ window.dash_clientside.shell = {
 
   document.addEventListener("click", async (event) => {
     if (!event.target.closest || !event.target.closest("#shell-sign-out")) return;
-    await fetched("/logout", { method: "POST", headers: { "X-CSRFToken": csrf() }, redirect: "manual" });
+    await fetched("/logout", { method: "POST", headers: { "X-CSRFToken": window.parts.csrf() }, redirect: "manual" });
     window.location.assign("/login");
   });
 })();

@@ -17,7 +17,7 @@ from explorer.rights import Action, Shows, authorize, shows
 from explorer.rings.listing import short_ring, typology_word
 from explorer.rings.sentences import in_words
 from explorer.rings.verdicts import Verdict
-from explorer.words import money, say, written
+from explorer.words import money, say, score, written
 
 if TYPE_CHECKING:
     from explorer.desk import Desk
@@ -137,7 +137,7 @@ def ring_facts(desk: Desk, ring: Mapping[str, Any]) -> list[tuple[str, str]]:
     show = shows(desk.user)
     told = [(say("cases.typology"), typology_word(ring["typology"])), (say("cases.size"), written(ring["size"]))]
     if Shows.SCORES in show and ring["score"] is not None:
-        told.append((say("cases.score"), written(round(ring["score"], 2))))
+        told.append((say("cases.score"), score(ring["score"])))
     if Shows.MONEY in show:
         told.append((say("cases.exposure"), money(ring["exposure_cny"])))
     return told

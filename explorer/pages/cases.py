@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dash import ClientsideFunction, Input, Output, State, ctx, no_update
+from dash.exceptions import PreventUpdate
 from flask import Response, request
 
 from explorer.cases.book import NOTE_LENGTH, Case, Cases
@@ -103,8 +104,8 @@ def register(desk: Desk) -> None:
         running=[(Output("cases-make", "disabled"), True, False)],
     )
     def make(clicks: int | None, title: Any, note: Any, source: Any) -> tuple[Any, Any]:
-        if not clicks:
-            return no_update, no_update
+        if not clicks:  # its inputs came with the page: nothing was asked for, so nothing is written down
+            raise PreventUpdate
         title, note = str(title or "").strip(), str(note or "")
         if not title:
             return no_update, say("cases.title_missing")

@@ -8,6 +8,7 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html, no_update
+from dash.exceptions import PreventUpdate
 
 from explorer.accounts import NAME_LENGTH, AccountError, LastAdminError, User, invented
 from explorer.desk import Desk
@@ -55,7 +56,7 @@ def register(desk: Desk) -> None:
             )
             def answer(clicks: int | None, chosen: Any, *values: Any) -> Any:
                 if not clicks:
-                    return no_update, no_update, no_update
+                    raise PreventUpdate
                 try:
                     return function(str(chosen or ""), *values)
                 except LastAdminError:

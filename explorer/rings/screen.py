@@ -19,7 +19,7 @@ from explorer.rings.picture import BUDGET, Lit, Picture
 from explorer.rings.sentences import in_words
 from explorer.rings.timeline import MOST, left_out, timeline
 from explorer.rings.verdicts import Judged, Verdict, evidence_digest
-from explorer.words import moment, money, say, written
+from explorer.words import moment, money, say, score, written
 from graph.rings import STATUSES, Member, Ring
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _facts(desk: Desk, ring: Ring) -> dict[str, str]:
     seen = visible(desk.user, {"score": ring.score, "exposure_cny": ring.exposure_cny})
     told = {}
     if "score" in seen:
-        told["score"] = written(round(seen["score"], 2))
+        told["score"] = score(seen["score"])
     told["size"] = written(ring.size)
     if "exposure_cny" in seen:
         told["exposure"] = money(seen["exposure_cny"])
@@ -195,7 +195,7 @@ def _member(number: int, member: Member, picture: Picture, scores: bool) -> Any:
     ]
     why = picture.of_member.get(member.person_id, ()) if scores else ()
     if scores:
-        cells.append("—" if member.score is None else written(round(member.score, 2)))
+        cells.append(score(member.score))
     cells.append(moment(member.first_seen_at))
     cells.append([_sentence(item, f"rings-why-{number}-{at}") for at, item in enumerate(why)] or "—")
     return html.Tr([html.Td(cell) for cell in cells])

@@ -103,6 +103,13 @@ def money(value: float | Decimal | None, in_language: str | None = None) -> str:
     return str(numbers.format_currency(value, "CNY", locale=_LOCALES[in_language or language()]))
 
 
+def score(value: float | None, in_language: str | None = None) -> str:
+    """Return a score in [0, 1] with two decimals."""
+    if value is None:
+        return "—"
+    return str(numbers.format_decimal(value, "0.00", locale=_LOCALES[in_language or language()]))
+
+
 def ratio(value: float | None, digits: int = 0, in_language: str | None = None) -> str:
     """Return a share of one in percent."""
     if value is None:

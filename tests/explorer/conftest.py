@@ -244,7 +244,7 @@ def chromium() -> Iterator[Any]:
     """Debian's Chromium, started once for the run."""
     playwright = pytest.importorskip("playwright.sync_api")
     path = next((path for path in CHROMIUM if Path(path).exists()), None)
-    if path is None:
+    if path is None:  # on a user's machine; continuous integration installs it first
         pytest.skip("Chromium is not here: apt-get install chromium")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=path, args=["--no-sandbox"])

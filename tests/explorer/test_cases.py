@@ -43,6 +43,14 @@ def cases_app(new_app: Callable[..., Flask], graph: LocalServer, tmp_path: Path)
     return new_app(tmp_path, graph.uri, graph.password(), graph_seconds=20, answer_seconds=25)
 
 
+def test_a_page_that_only_opens_writes_down_no_change(cases_app: Flask) -> None:
+    worker, desk = Worker(cases_app), desk_of(cases_app)
+    worker.page("/cases/new", f"?ring={RING}")
+    opened = worker.client.fire(asking(cases_app, "cases-make"), None, None, None, None)
+    assert opened.status_code == 204
+    assert {entry.action for entry in desk.audit.entries()} & {"cases.see", "cases.change"} == {"cases.see"}
+
+
 class Worker:
     """Somebody at the screen of cases: what they do, and the answers."""
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from explorer.cases.book import Cases, Status
 from explorer.rings.verdicts import Verdicts
-from graph.server import LocalServer, free_port
-from tests.explorer.conftest import desk_of
+from graph.server import LocalServer
+from tests.explorer.conftest import desk_of, serving
 from tests.explorer.small_world import RING
 
 PICTURES = os.environ.get("EXPLORER_PICTURES")  # a folder: the screens are kept there, for the pages of docs
@@ -30,13 +28,8 @@ def cases_app(new_app: Callable[..., Flask], graph: LocalServer, tmp_path: Path)
 @pytest.fixture
 def served(cases_app: Flask) -> Iterator[str]:
     """The address at which the explorer of the test is served."""
-    port = free_port()
-    server = make_server("127.0.0.1", port, cases_app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{port}"
-    server.shutdown()
-    thread.join()
+    with serving(cases_app) as address:
+        yield address
 
 
 def picture(page: Any, name: str) -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
-from graph.server import free_port
 from tests.algorithms.contact_world import World
+from tests.explorer.conftest import serving
 from tests.explorer.lead_world import explorer_over, seed, write_leads
 
 PICTURES = os.environ.get("EXPLORER_PICTURES")  # a folder: the screens are kept there, for the pages of docs
@@ -40,13 +38,8 @@ def graph() -> None:
 @pytest.fixture
 def served(leads_app: Flask) -> Iterator[str]:
     """The address at which the explorer of the test is served."""
-    port = free_port()
-    server = make_server("127.0.0.1", port, leads_app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{port}"
-    server.shutdown()
-    thread.join()
+    with serving(leads_app) as address:
+        yield address
 
 
 def picture(page: Any, name: str) -> None:

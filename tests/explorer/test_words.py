@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from explorer.rights import Role
-from explorer.words import LANGUAGES, WordMissingError, catalog, moment, money, ratio, say, written
+from explorer.words import LANGUAGES, WordMissingError, catalog, moment, money, ratio, say, score, written
 
 PACKAGE = Path(__file__).parents[2] / "explorer"
 PAGES = sorted({path.stem for path in (PACKAGE / "words").glob("*/*.yml")})
@@ -85,6 +85,7 @@ def test_numbers_money_and_times_follow_the_language() -> None:
     assert money(1234.5, "en") == "CN¥1,234.50"
     assert money(1234.5, "zh") == "¥1,234.50"
     assert ratio(0.1234, 1, "en") == "12.3%"
+    assert score(0.996, "en") == "1.00"
     assert moment(at, "en") == "Jun 30, 2026 16:05"
     assert moment(at, "zh") == "2026年6月30日 16:05"
     assert written(dt.date(2026, 6, 30), "zh") == "2026年6月30日"
