@@ -6,11 +6,9 @@ debtor are locked, so that debtors do not wait for each other). Numbers, names a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -27,8 +25,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
-    event,
     insert,
     select,
     text,
@@ -37,10 +33,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
-from graph.sqlite import write_ahead
+from graph.sql import open_engine
 
 SCHEMA_VERSION = "1"
-_LOCK_SECONDS = 30
 _MAKING = 0x1EAD  # of the lock under which two processes do not make the tables at once (PostgreSQL)
 
 
@@ -233,20 +228,12 @@ class Store:
             return self._made
 
     def _make(self) -> Engine:
-        sqlite = self._url.get_backend_name() == "sqlite"
-        if sqlite and self._url.database and self._url.database != ":memory:":
-            path = Path(self._url.database)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-            except OSError as error:
-                raise self._unusable(error) from None
-        engine = create_engine(self._url, connect_args={"timeout": _LOCK_SECONDS} if sqlite else {})
-        if sqlite:
-            event.listen(engine, "connect", _open_sqlite)
-            event.listen(engine, "begin", _begin)
+        try:
+            engine = open_engine(self._url)
+        except OSError as error:
+            raise self._unusable(error) from None
         with engine.execution_options(write=True).begin() as connection:
-            if not sqlite:
+            if engine.dialect.name != "sqlite":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MAKING})"))
             _METADATA.create_all(connection)
             found = connection.execute(select(META.c.value).where(META.c.key == "schema_version")).scalar()
@@ -265,13 +252,3 @@ class Store:
             f"The work queue at {self.name} could not be used ({cause}). Check that its server runs, that its disk "
             "has space and that you may write there, then try again."
         )
-
-
-def _open_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the begin event opens transactions, not the driver
-    write_ahead(connection)
-
-
-def _begin(connection: Connection) -> None:
-    # A writer reads, decides and writes as one step; a reader waits for nobody.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
