@@ -81,15 +81,18 @@ class Relation:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a page ended: the next one begins after it, whatever was added meanwhile."""
+    """Where a page ended: the next one begins after it, whatever was added meanwhile.
+
+    `number` is that of a relationship in the night's store: the next page has smaller ones of the same second.
+    """
 
     at: int
     branch: str
-    key: tuple[str, ...]
+    number: int
 
     def text(self) -> str:
         """Return the mark to hand to a person or put in a URL."""
-        return base64.urlsafe_b64encode(json.dumps([self.at, self.branch, *self.key]).encode()).decode().rstrip("=")
+        return base64.urlsafe_b64encode(json.dumps([self.at, self.branch, self.number]).encode()).decode().rstrip("=")
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
@@ -99,11 +102,17 @@ class Cursor:
             CursorError: the text is not a mark.
         """
         try:
-            at, branch, *key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            at = int(at)
-        except (ValueError, TypeError):
+            at, branch, number = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            return cls(_whole(at), str(branch), _whole(number))
+        except (ValueError, TypeError, OverflowError):
             raise CursorError("That is not a page mark. Copy the one below the page before, or leave it out.") from None
-        return cls(at, str(branch), tuple(str(part) for part in key))
+
+
+def _whole(value: Any) -> int:
+    """Return a number as Neo4j can hold it."""
+    if not -(2**63) <= (number := int(value)) < 2**63:
+        raise ValueError(value)
+    return number
 
 
 @dataclass(frozen=True)

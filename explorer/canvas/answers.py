@@ -44,7 +44,7 @@ class Asker:
 
 def ids_of(found: Element) -> str:
     """Return the ids of the persons and companies in an answer, for the audit log."""
-    return " ".join(node["id"] for node in found["nodes"] if node["label"] in ("Person", "Company"))
+    return " ".join(sorted(node["id"] for node in found["nodes"] if node["label"] in ("Person", "Company")))
 
 
 def found_nodes(asker: Asker, ends: Iterable[End]) -> list[Element]:

@@ -21,7 +21,6 @@ AT_ONCE = 20  # nodes that are expanded by one click
 SAVED_NODES = 5_000
 SAVED_EDGES = 20_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_LAST = "\U0010ffff"
 
 Id = Annotated[str, Field(min_length=1, max_length=400)]
 Second = Annotated[int, Field(ge=-(2**40), le=2**40)]
@@ -80,8 +79,8 @@ class Expand(_Asked):
             return Cursor.parse(self.after)
         if self.until is None:
             return None
-        # As if a page had ended at the last row that the second after the window could have.
-        return Cursor(self.until + 1, BRANCHES[end.label][-1].name, (_LAST, _LAST))
+        # As if a page had ended at the last row of the second after the window.
+        return Cursor(self.until + 1, BRANCHES[end.label][-1].name, 0)
 
 
 class Two(_Asked):

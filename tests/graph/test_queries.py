@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import random
 from collections import Counter
@@ -80,6 +81,11 @@ def world(driver: Driver) -> World:
             for (s, d), at in links.items()
         ]
         upsert_edges(driver, edge, table)
+    # Entries of the time indexes are not in the order in which they were written first.
+    for step in (-1, 1):
+        driver.execute_query(
+            "MATCH ()-[r]->() WHERE id(r) % 3 = 0 SET r.last_seen_at = r.last_seen_at + $step", step=step
+        )
     return world
 
 
@@ -290,10 +296,12 @@ def test_an_unknown_name_lists_those_that_exist_and_repeats_no_number(reader: Gr
     with pytest.raises(UnknownNameError) as refused:
         reader.neighbors("Phone", "x", relationship="13800138000")
     assert "13800138000" not in str(refused.value)
-    with pytest.raises(CursorError, match="not a page mark"):
-        Cursor.parse("13800138000")
+    infinite = base64.urlsafe_b64encode(b'[Infinity, "CALLED_in", 1]').decode()
+    for mark in ("13800138000", infinite):
+        with pytest.raises(CursorError, match="not a page mark"):
+            Cursor.parse(mark)
     with pytest.raises(CursorError, match="another question"):
-        reader.neighbors("Phone", "hub", after=Cursor(0, "FUNDED_out", ("a", "Loan")))
+        reader.neighbors("Phone", "hub", after=Cursor(0, "FUNDED_out", 1))
 
 
 def test_what_a_person_types_becomes_a_node(tmp_path: object) -> None:
