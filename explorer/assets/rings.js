@@ -119,7 +119,15 @@ window.dash_clientside = window.dash_clientside || {};
       if (said && told) told.textContent = said;
     });
     document.getElementById("rings-picture").dataset.drawn = String(cy.elements().length);
-    return window.dash_clientside.no_update;
+    await new Promise((done) => { requestAnimationFrame(() => setTimeout(done, 0)); });
+    return cy.elements().length;
+  }
+
+  // After the frame that shows the picture, for plotly's file is larger than all others together.
+  function timeline(drawn, figure) {
+    if (!drawn || !figure) return window.dash_clientside.no_update;
+    const props = { id: "rings-timeline", figure, config: { displayModeBar: false }, className: "rg-timeline" };
+    return { namespace: "dash_core_components", type: "Graph", props };
   }
 
   const repaint = () => { if (cy && !cy.destroyed()) cy.style(style()); };
@@ -132,6 +140,6 @@ window.dash_clientside = window.dash_clientside || {};
     return window.parts.fetch_file("/rings.csv", { ...asked, purpose: purpose || "" }, "rings.csv");
   }
 
-  window.dash_clientside.rings = { draw, export_rows };
+  window.dash_clientside.rings = { draw, timeline, export_rows };
   window.ringsPicture = { lit: () => (cy ? cy.elements(".lit").map((element) => element.id()).sort() : []), engine: () => cy };
 })();

@@ -281,6 +281,10 @@ def register(desk: Desk) -> None:
         ClientsideFunction("rings", "draw"), Output("rings-drawn", "data"), Input("rings-picture", "elements")
     )
     desk.clientside(
+        ClientsideFunction("rings", "timeline"), Output("rings-timeline-box", "children"),
+        Input("rings-drawn", "data"), State("rings-times", "data"), prevent_initial_call=True,
+    )  # fmt: skip
+    desk.clientside(
         ClientsideFunction("rings", "export_rows"), Output("rings-export-why", "children"),
         Input("rings-export-go", "n_clicks"), State("rings-asked", "data"), State("rings-purpose", "value"),
         prevent_initial_call=True,

@@ -202,13 +202,16 @@ def _member(number: int, member: Member, picture: Picture, scores: bool) -> Any:
 
 
 def _timeline(picture: Picture) -> Any:
+    """Return the card of the timeline, which is drawn after the picture: its library is larger than all else."""
     figure = timeline(picture.edges)
-    if figure is None:
-        return _card(say("rings.timeline"), html.P(say("rings.timeline_none"), className="rg-note"))
     left = left_out(picture.edges)
     told = say("rings.timeline_left", limit=MOST, left=left) if left else say("rings.timeline_told")
-    graph = dcc.Graph(id="rings-timeline", figure=figure, config={"displayModeBar": False}, className="rg-timeline")
-    return _card(say("rings.timeline"), html.Div(graph, role="img", **named(say("rings.timeline_name"))), note=told)
+    box = html.Div(id="rings-timeline-box", role="img", **named(say("rings.timeline_name")))
+    nothing = html.P(say("rings.timeline_none"), className="rg-note")
+    return _card(
+        say("rings.timeline"), box if figure else html.Div(nothing, id="rings-timeline-box"),
+        dcc.Store(id="rings-times", data=figure), note=told if figure else "",
+    )  # fmt: skip
 
 
 def _lineage(ring: Ring) -> Any:
