@@ -25,8 +25,11 @@ from explorer.rights import Role
 from explorer.store import METADATA, ExplorerStore
 
 NAME_LENGTH = 64
-PASSWORDS = {  # argon2 salts by itself: no pepper that a lost file would lose
+PASSWORDS = {  # argon2 salts by itself: no pepper that a lost file would lose; its costs are OWASP's first choice
     "SECURITY_PASSWORD_HASH": "argon2", "SECURITY_PASSWORD_SCHEMES": ["argon2"], "SECURITY_PASSWORD_SINGLE_HASH": True,
+    "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {
+        "argon2__memory_cost": 47_104, "argon2__rounds": 1, "argon2__parallelism": 1,
+    },
     "SECURITY_USER_IDENTITY_ATTRIBUTES": [{"name": {"mapper": str, "case_insensitive": True}}],
 }  # fmt: skip
 PASSWORD_LENGTH = 12  # at least, of one that a person thinks up
