@@ -40,6 +40,12 @@ from graph.rings import STATUSES
 PURPOSE_LENGTH = 200
 _FILTERS = ("view", "order", "typology", "status", "min_score", "min_size", "text")
 _JUDGE = tuple(f"rings-judge-{verdict}" for verdict in Verdict)
+_SHOWN = {
+    "rows": ("rings-table", "rowData"), "count": ("rings-count", "children"), "lead": ("rings-lead", "children"),
+    "views": ("rings-view", "data"), "told": ("rings-view-told", "children"), "kinds": ("rings-typology", "data"),
+    "nothing": ("rings-empty", "children"), "hidden": ("rings-box", "hidden"), "asked": ("rings-asked", "data"),
+}  # fmt: skip
+_CELL_OF_VERDICT = {"function": "params.data.verdict ? {component: 'RingVerdict'} : undefined"}  # most have none
 _KEPT: dict[str, Any] = {"persistence": True, "persistence_type": "session"}
 
 
@@ -57,31 +63,64 @@ PAGE = Page("/rings", "rings.title", Action.SEE_RINGS, layout, icon="rings", bel
 
 
 def _list(desk: Desk) -> Any:
-    views = [{"value": view, "label": say(f"rings.view.{view}")} for view in VIEWS]
+    """Return the list with its rows: a browser that kept filters asks for its own at once."""
+    first = _shown(desk, Filters(order=_orders(desk)[0]))
     return html.Div(
         [
             html.H1(say("rings.title"), className="cg-title"),
-            html.P(id="rings-lead", className="cg-lead"),
+            html.P(first["lead"], id="rings-lead", className="cg-lead"),
             dmc.SegmentedControl(
-                id="rings-view", value="queue", data=views, size="sm", className="rg-views", **_KEPT,
+                id="rings-view", value="queue", data=first["views"], size="sm", className="rg-views", **_KEPT,
                 **named(say("rings.view")),
             ),
-            html.P(id="rings-view-told", className="rg-note"),
-            _controls(desk),
+            html.P(first["told"], id="rings-view-told", className="rg-note"),
+            _controls(desk, first["kinds"]),
             html.Div(
-                [html.P(id="rings-count", className="rg-count", role="status"), _export(desk)], className="rg-countbar"
+                [
+                    html.P(first["count"], id="rings-count", className="rg-count", role="status"),
+                    _export(desk, first["asked"]),
+                ],
+                className="rg-countbar",
             ),
-            html.Div(id="rings-empty"),
-            html.Div(_table(desk), id="rings-box", className="rg-box"),
-            dcc.Store(id="rings-asked"),
+            html.Div(first["nothing"], id="rings-empty"),
+            html.Div(_table(desk, first["rows"]), id="rings-box", className="rg-box", hidden=first["hidden"]),
+            dcc.Store(id="rings-asked", data=first["asked"]),
         ],
         className="rg",
     )  # fmt: skip
 
 
-def _controls(desk: Desk) -> Any:
-    seen = shows(desk.user)
-    orders = [name for name in ORDERS if Shows.SCORES in seen or name == "newest"]
+def _shown(desk: Desk, wanted: Filters) -> dict[str, Any]:
+    """Return what the list shows for some filters, by the names of `_SHOWN`; that it was seen is noted."""
+    known = known_rings(desk)
+    found = known.listing(wanted)
+    desk.record(Action.SEE_RINGS, f"list of {min(len(found.entries), SHOWN_ROWS)} rings")
+    views = [
+        {"value": view, "label": say("rings.view_told", view=say(f"rings.view.{view}"), number=found.counts[view])}
+        for view in VIEWS
+    ]
+    kinds = sorted({entry.ring.typology for entry in known.entries if entry.ring.typology})
+    told = f"told.{wanted.view}"
+    if wanted.view == "looked" and (known.before is None or known.before.night is None):
+        told = "told.looked_never"
+    before = known.before
+    at, looked = (before.at, before.night) if before else (None, None)
+    return {
+        "rows": [row(desk.user, entry, known.night) for entry in found.entries[:SHOWN_ROWS]],
+        "count": _counted(found), "lead": say("rings.lead", night=known.night), "views": views,
+        "told": say(f"rings.{told}", night=looked if wanted.view == "looked" else known.night, at=at),
+        "kinds": [{"value": kind, "label": typology_word(kind)} for kind in kinds],
+        "nothing": _nothing(found, wanted), "hidden": not found.entries,
+        "asked": wanted.model_dump(mode="json") | {"count": len(found.entries)},
+    }  # fmt: skip
+
+
+def _orders(desk: Desk) -> list[str]:
+    return [name for name in ORDERS if Shows.SCORES in shows(desk.user) or name == "newest"]
+
+
+def _controls(desk: Desk, kinds: list[dict[str, str]]) -> Any:
+    orders = _orders(desk)
     statuses = [
         {"value": status, "label": say(f"rings.status.{status}")} for status in STATUSES if status != "dissolved"
     ]
@@ -97,14 +136,14 @@ def _controls(desk: Desk) -> Any:
                 data=[{"value": name, "label": say(f"rings.order.{name}")} for name in orders],
             ),
             dmc.MultiSelect(
-                id="rings-typology", label=say("rings.filter.typology"), data=[], value=[], searchable=True,
+                id="rings-typology", label=say("rings.filter.typology"), data=kinds, value=[], searchable=True,
                 clearable=True, w=210, **small,
             ),
             dmc.MultiSelect(
                 id="rings-status", label=say("rings.filter.status"), data=statuses, value=[], clearable=True, w=150,
                 **small,
             ),
-            html.Div(score, hidden=Shows.SCORES not in seen),
+            html.Div(score, hidden=Shows.SCORES not in shows(desk.user)),
             dmc.NumberInput(id="rings-min_size", label=say("rings.filter.size"), min=0, step=1, w=110, **small),
             dmc.TextInput(
                 id="rings-text", label=say("rings.filter.text"), placeholder=say("rings.filter.text_hint"),
@@ -116,23 +155,32 @@ def _controls(desk: Desk) -> Any:
     )  # fmt: skip
 
 
-def _export(desk: Desk) -> Any:
+def _export(desk: Desk, asked: Any) -> Any:
     if not desk.may(Action.EXPORT_RINGS).allowed:
         return None
+    told, too_many = _export_told(asked)
     form = [
-        html.P(id="rings-export-told", className="rg-note"),
+        html.P(told, id="rings-export-told", className="rg-note"),
         dmc.TextInput(
             id="rings-purpose", label=say("rings.export_purpose"), description=say("rings.export_purpose_hint"),
             size="xs",
         ),
-        dmc.Button(say("rings.export_go"), id="rings-export-go", size="xs", mt=8),
+        dmc.Button(say("rings.export_go"), id="rings-export-go", size="xs", mt=8, disabled=too_many),
         html.P(id="rings-export-why", className="rg-warn", role="status"),
     ]  # fmt: skip
     opener = html.Summary(say("rings.export"), id="rings-export", className="rg-button")
     return html.Details([opener, html.Div(form, className="cg-card rg-pop")], className="rg-export")
 
 
-def _table(desk: Desk) -> Any:
+def _export_told(asked: Any) -> tuple[str, bool]:
+    """Return how many rows a file would have, and whether there can be none."""
+    count = int((asked or {}).get("count", 0))
+    if count > EXPORT_ROWS:
+        return say("rings.export_too_many", count=count, limit=EXPORT_ROWS), True
+    return say("rings.export_told", count=count, limit=EXPORT_ROWS), not count
+
+
+def _table(desk: Desk, rows: list[dict[str, Any]]) -> Any:
     seen = shows(desk.user)
 
     def column(name: str, width: int, value: str | None = None, **more: Any) -> dict[str, Any]:
@@ -151,16 +199,16 @@ def _table(desk: Desk) -> Any:
         column("size", 94, "size", **number),
         *([column("exposure", 134, "exposure", **number)] if Shows.MONEY in seen else []),
         column("newest", 160, "newest", sortingOrder=["desc", "asc", None]),
-        column("verdict", 118, "verdict", cellRenderer="RingVerdict"),
+        column("verdict", 118, "verdict", cellRendererSelector=_CELL_OF_VERDICT),
         column("by", 74),
     ]
     columns[0]["field"] = "name"
     return dag.AgGrid(
-        id="rings-table", rowData=[], columnDefs=columns, getRowId="params.data.id",
+        id="rings-table", rowData=rows, columnDefs=columns, getRowId="params.data.id",
         className="ag-theme-quartz cg-grid",
         defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True},
         dashGridOptions={
-            "ensureDomOrder": True, "animateRows": False, "rowHeight": 34, "headerHeight": 34,
+            "ensureDomOrder": True, "animateRows": False, "rowBuffer": 4, "rowHeight": 34, "headerHeight": 34,
             "enableCellTextSelection": True,
         },
         style={"height": "100%", "width": "100%"}, dangerously_allow_code=False,
@@ -172,40 +220,17 @@ def register(desk: Desk) -> None:
 
     @desk.callback(
         Action.SEE_RINGS,
-        Output("rings-table", "rowData"),
-        Output("rings-count", "children"),
-        Output("rings-lead", "children"),
-        Output("rings-view", "data"),
-        Output("rings-view-told", "children"),
-        Output("rings-typology", "data"),
-        Output("rings-empty", "children"),
-        Output("rings-box", "hidden"),
-        Output("rings-asked", "data"),
+        *(Output(id, part) for id, part in _SHOWN.values()),
         *(Input(f"rings-{name}", "value") for name in _FILTERS),
+        State("rings-asked", "data"),
     )
     def show(*values: Any) -> tuple[Any, ...]:
-        given = {name: value for name, value in zip(_FILTERS, values, strict=True) if value is not None and value != ""}
+        given = {name: value for name, value in zip(_FILTERS, values[:-1], strict=True) if value not in (None, "")}
         wanted = filters(given)
-        known = known_rings(desk)
-        found = known.listing(wanted)
-        desk.record(Action.SEE_RINGS, f"list of {min(len(found.entries), SHOWN_ROWS)} rings")
-        rows = [row(desk.user, entry, known.night) for entry in found.entries[:SHOWN_ROWS]]
-        views = [
-            {"value": view, "label": say("rings.view_told", view=say(f"rings.view.{view}"), number=found.counts[view])}
-            for view in VIEWS
-        ]
-        kinds = sorted({entry.ring.typology for entry in known.entries if entry.ring.typology})
-        told = f"told.{wanted.view}"
-        if wanted.view == "looked" and (known.before is None or known.before.night is None):
-            told = "told.looked_never"
-        before = known.before
-        at, looked = (before.at, before.night) if before else (None, None)
-        return (
-            rows, _counted(found), say("rings.lead", night=known.night), views,
-            say(f"rings.{told}", night=looked if wanted.view == "looked" else known.night, at=at),
-            [{"value": kind, "label": typology_word(kind)} for kind in kinds], _nothing(found, wanted), not rows,
-            given | {"count": len(found.entries)},
-        )  # fmt: skip
+        if not ctx.triggered_id and values[-1] and wanted == _asked(values[-1]):
+            return (no_update,) * len(_SHOWN)  # the page came with it
+        found = _shown(desk, wanted)
+        return tuple(found[name] for name in _SHOWN)
 
     @desk.callback(
         Action.USE,
@@ -223,20 +248,16 @@ def register(desk: Desk) -> None:
         Input("rings-asked", "data"),
     )
     def tell_export(given: Any) -> tuple[str, bool]:
-        count = int((given or {}).get("count", 0))
-        if count > EXPORT_ROWS:
-            return say("rings.export_too_many", count=count, limit=EXPORT_ROWS), True
-        return say("rings.export_told", count=count, limit=EXPORT_ROWS), not count
+        return _export_told(given)
 
     @desk.route(Action.EXPORT_RINGS, "/rings.csv", methods=("POST",))
     def export() -> Response:
         given = request.get_json(silent=True)
         given = dict(given) if isinstance(given, dict) else {}
         purpose = str(given.pop("purpose", "") or "").strip()[:PURPOSE_LENGTH]
-        given.pop("count", None)
         if not purpose:
             raise AskedWronglyError(say("rings.export_purpose_missing"))
-        found = known_rings(desk).listing(filters(given)).entries
+        found = known_rings(desk).listing(_asked(given)).entries
         if len(found) > EXPORT_ROWS:
             raise AskedWronglyError(say("rings.export_too_many", count=len(found), limit=EXPORT_ROWS))
         ids = " ".join(entry.ring.id for entry in found)
@@ -289,6 +310,11 @@ def register(desk: Desk) -> None:
         Input("rings-export-go", "n_clicks"), State("rings-asked", "data"), State("rings-purpose", "value"),
         prevent_initial_call=True,
     )  # fmt: skip
+
+
+def _asked(kept: Any) -> Filters:
+    """Return the filters that the browser holds beside the number of rings found."""
+    return filters({name: value for name, value in dict(kept).items() if name != "count"})
 
 
 def _counted(found: Listing) -> str:
