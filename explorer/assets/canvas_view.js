@@ -70,6 +70,7 @@ window.canvasView = (() => {
         label: "data(word)", "font-size": 10, color: theme.text, "text-rotation": "autorotate",
         "text-background-color": theme.back, "text-background-opacity": 0.85, "min-zoomed-font-size": 7,
       } },
+      { selector: ".arriving", style: { display: "none" } },
       { selector: "node:selected", style: {
         "border-color": theme.pick, "border-width": 5, "border-style": "solid", "font-weight": "bold",
       } },
@@ -228,10 +229,15 @@ window.canvasView = (() => {
     for (const [key, [x, y]] of Object.entries(model.now.pins)) places.set(key, { x, y });
     const keys = added.filter((element) => element.group === "nodes").map((element) => element.data.id);
     const fresh = keys.filter((key) => !places.has(key)).length;
-    const strangers = place(keys, adjacency());
+    const around = adjacency();
+    const strangers = place(keys, around);
     const few = cy.nodes().length <= FINE;
     if (strangers.length || (arrange && fresh && few)) {
       settle();
+      // Many are shown once they have places: to draw them twice would hold the page longer than their layout does.
+      if (around.size - hanging(model, around).length > FINE) {
+        cy.batch(() => { for (const { data } of added) cy.getElementById(data.id).addClass("arriving"); });
+      }
       later(() => layout(model, before > 0 && !strangers.length));
     } else {
       settle();
@@ -249,7 +255,8 @@ window.canvasView = (() => {
   }
 
   function bring(there, { data, classes }) {
-    const now = [classes, there.hasClass("path") && "path", there.hasClass("told") && "told"].filter(Boolean).join(" ");
+    const kept = ["path", "told", "arriving"].filter((name) => there.hasClass(name));
+    const now = [classes, ...kept].filter(Boolean).join(" ");
     if (there.data("text") !== data.text || there.data("width") !== data.width) there.data(data);
     if (there.classes().join(" ") !== now) there.classes(now);
   }
@@ -258,14 +265,19 @@ window.canvasView = (() => {
     cy.nodes().forEach((node) => { if (places.has(node.id())) node.position(places.get(node.id())); });
   });
 
+  // The leaves among many nodes: what hangs on one other, which does not hang on it alone.
+  function hanging(model, around) {
+    const hangs = (key) => !(key in model.now.pins) && around.get(key).size === 1
+      && around.get([...around.get(key)][0]).size > 1;
+    return around.size > FINE ? [...around.keys()].filter(hangs) : [];
+  }
+
   // Leaves go in rings around what they hang on; only the rest is a matter of forces, and that is little.
   function layout(model, incremental = false) {
     const around = adjacency();
     if (!around.size) return;
     const pinned = new Set(Object.keys(model.now.pins));
-    const leafy = around.size > FINE;
-    const hangs = (key) => !pinned.has(key) && around.get(key).size === 1 && around.get([...around.get(key)][0]).size > 1;
-    const leaves = leafy ? [...around.keys()].filter(hangs) : [];
+    const leaves = hanging(model, around);
     const gone = new Set(leaves);
     const core = cy.nodes().filter((node) => !gone.has(node.id()));
     const held = new Map();
@@ -290,7 +302,8 @@ window.canvasView = (() => {
     leaves.forEach((key) => places.delete(key));
     place(leaves, around);
     settle();
-    fit();
+    if (cy.elements(".arriving").empty()) fit();
+    else later(() => { cy.elements(".arriving").removeClass("arriving"); fit(); });
   }
 
   // A draft lays nodes upon each other: those too close push each other away, a few times over.
