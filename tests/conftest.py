@@ -26,7 +26,7 @@ _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.fact
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one Spark session of the run; a test that takes it waits for it and is marked."""
+    """The one Spark session of the run, of each of its processes; a test that takes it waits for it and is marked."""
     settings = SparkSettings(driver_memory="2g", local_dir=tmp_path_factory.mktemp("spark"))
     with pytest.MonkeyPatch.context() as patch:
         # Small tables, many plans: Java's second compiler would take longer than it saves.
