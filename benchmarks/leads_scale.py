@@ -5,20 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 from deltalake import write_deltalake
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 
 from algorithms.contact.policy import read_policy
 from algorithms.leads.leads import Law
 from algorithms.leads.night import find_leads
+from algorithms.leads.records import Records
 from benchmarks.machine import PeakMemory, description
 from graph.lake import Lake
 from graph.settings import PlatformSettings, SparkSettings
@@ -125,6 +131,26 @@ def write_part(lake: Lake, first: int, count: int, rng: np.random.Generator) -> 
     graph("lists_contact_events", _known(book, APPLIED, len(owner)))
 
 
+@contextmanager
+def timed_steps() -> Iterator[dict[str, float]]:
+    """Time what `Records.keep` computes, by the function that asked; what is written is not among it."""
+    seconds: dict[str, float] = {}
+    keep = Records.keep
+
+    def timed(self: Records, rows: DataFrame) -> DataFrame:
+        begun = time.monotonic()
+        kept = keep(self, rows)
+        frame = sys._getframe(1)
+        while frame.f_code.co_name.startswith("<") and frame.f_back:
+            frame = frame.f_back
+        step = f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}:{frame.f_lineno}"
+        seconds[step] = round(seconds.get(step, 0.0) + time.monotonic() - begun, 1)
+        return kept
+
+    with patch.object(Records, "keep", timed):
+        yield seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--borrowers", type=int, action="append", help="Default: 100000 and 1000000")
@@ -139,13 +165,14 @@ def main() -> None:
             settings = SparkSettings(local_dir=folder / "spark", driver_memory="10g", shuffle_partitions=16)
             session = spark_session("bench-leads", settings, PlatformSettings())
             begun = time.monotonic()
-            with PeakMemory() as memory:
+            with PeakMemory() as memory, timed_steps() as steps:
                 night = find_leads(session, lake, DAY, AT, Law((read_policy("cn"),)))
             seconds = time.monotonic() - begun
             told["runs"][str(borrowers)] = {
                 "borrowers": borrowers, "calls": borrowers * CALLS, "contacts": borrowers * BOOK,
                 "seconds": round(seconds, 1), "borrowers_per_second": round(borrowers / seconds),
-                "peak_gb": round(memory.peak_gb, 2), "written_seconds": round(written, 1), "night": night,
+                "peak_gb": round(memory.peak_gb, 2), "written_seconds": round(written, 1), "steps": steps,
+                "night": night,
             }  # fmt: skip
             print(json.dumps(told["runs"][str(borrowers)]), flush=True)
             RESULTS.write_text(json.dumps(told, indent=1) + "\n")

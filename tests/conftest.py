@@ -12,12 +12,23 @@ from graph.spark import spark_session
 _MARKED_BY = {"spark": ("spark",), "neo4j": ("driver", "neo4j_server", "new_server")}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by what it waits for, so that `-m "not spark and not neo4j"` is quick."""
+    """Mark each test by what it waits for, so that `-m "not spark and not neo4j"` is quick.
+
+    Of two processes one runs every file that needs Spark, so that there is one session, and no two browsers draw at
+    once; any other file goes to whoever is free.
+    """
+    kinds: dict[Path, str] = {}
     for item in items:
+        wanted = set(getattr(item, "fixturenames", ()))
         for marker, fixtures in _MARKED_BY.items():
-            if not set(fixtures).isdisjoint(getattr(item, "fixturenames", ())):
+            if not wanted.isdisjoint(fixtures):
                 item.add_marker(marker)
+        kind = "spark" if "spark" in wanted else "browser" if "chromium" in wanted else ""
+        kinds[item.path] = max(kind, kinds.get(item.path, ""))  # a file with both goes with Spark
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(kinds[item.path] or item.nodeid.split("::")[0]))
 
 
 # Plans of a few rows each: to compile them would take a third of the run. `make demo` and the benchmarks compile.
@@ -26,7 +37,7 @@ _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.fact
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one Spark session of the run, of each of its processes; a test that takes it waits for it and is marked."""
+    """The one Spark session of the run; a test that takes it waits for it and is marked."""
     settings = SparkSettings(driver_memory="2g", local_dir=tmp_path_factory.mktemp("spark"))
     with pytest.MonkeyPatch.context() as patch:
         # Small tables, many plans: Java's second compiler would take longer than it saves.

@@ -198,6 +198,10 @@ window.canvasPage = (() => {
       const link = `${window.location.origin}/canvas?scene=${state.scene}`;
       try { await navigator.clipboard.writeText(link); say(P().say("link_copied")); } catch { say(link); }
     },
+    makeCase: () => {
+      window.history.pushState({}, "", `/cases/new?scene=${encodeURIComponent(state.scene)}`);
+      window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    },
     png: () => files.exporting("png"),
     csv: () => files.exporting("csv"),
   };
@@ -311,7 +315,7 @@ window.canvasPage = (() => {
       state = fresh();
       V().forget();
     }
-    Object.assign(state, { lasso: false, table: false });
+    Object.assign(state, { lasso: false, table: false, cases: page.cases });
     state.waiting.clear();
     result = M().drawn(model);
     const picked = again ? V().selected() : [];

@@ -119,6 +119,9 @@ def test_an_analyst_searches_counts_expands_pages_hides_undoes_saves_and_opens_t
     assert not again.evaluate("() => canvasPage.peek().model.past.length")
     again.click("text=Show 2 hidden")
     assert count(again) == [32, 31, 32]
+    again.click("[data-focus=make_case]")
+    again.wait_for_url("**/cases/new?scene=*")
+    again.wait_for_selector("text=The courier")
 
 
 def test_two_tabs_saving_the_same_scene_are_both_kept(browser_page: OpenPage) -> None:
