@@ -15,8 +15,8 @@ help: ## list the targets
 demo: .venv/.spark .venv/.explorer ## a small synthetic world, one whole night, a graph in a local Neo4j, the explorer, and what to look at
 	@$(BIN)/python -m jobs demo
 
-test: .venv/.dev check ## the whole suite: style, types, import rules, tests (in two processes)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: .venv/.dev check ## the whole suite: style, types, import rules, tests
+	$(BIN)/python -m pytest
 
 drill: .venv/.dev ## whole nights, and nights that are killed and resumed, notebooks, a million calls through the gate (about 20 minutes)
 	$(BIN)/python -m benchmarks.drill

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +12,12 @@ from graph.spark import spark_session
 _MARKED_BY = {"spark": ("spark",), "neo4j": ("driver", "neo4j_server", "new_server")}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Mark each test by what it waits for, so that `-m "not spark and not neo4j"` is quick.
-
-    Of two processes one runs every file that needs Spark, so that there is one session, and no two browsers draw at
-    once; any other file goes to whoever is free.
-    """
-    kinds: dict[Path, str] = {}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it waits for, so that `-m "not spark and not neo4j"` is quick."""
     for item in items:
-        wanted = set(getattr(item, "fixturenames", ()))
         for marker, fixtures in _MARKED_BY.items():
-            if not wanted.isdisjoint(fixtures):
+            if not set(fixtures).isdisjoint(getattr(item, "fixturenames", ())):
                 item.add_marker(marker)
-        kind = "spark" if "spark" in wanted else "browser" if "chromium" in wanted else ""
-        kinds[item.path] = max(kind, kinds.get(item.path, ""))  # a file with both goes with Spark
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(kinds[item.path] or item.nodeid.split("::")[0]))
-    yield  # pytest-xdist reads the groups now
 
 
 # Plans of a few rows each: to compile them would take a third of the run. `make demo` and the benchmarks compile.
