@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_update
-from flask import g, has_request_context, request
+from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
+from flask import g
 
 from explorer.desk import Desk, named_ids
 from explorer.pages import Page, find
@@ -50,14 +50,12 @@ def frame(desk: Desk) -> Any:
     """Return the whole screen around a page, for who asks."""
     theme = desk.user.theme
     scheme = {"forceColorScheme": theme} if theme in ("light", "dark") else {}
-    body, address = _first_page(desk)
     return dmc.MantineProvider(
         [
             html.A(say("shell.skip"), href="#shell-content", className="cg-skip"),
             dcc.Location(id="shell-url", refresh="callback-nav"),
             dcc.Store(id="shell-spoken"),
             dcc.Store(id="shell-recovered", data=0),
-            dcc.Store(id="shell-first", data=address),
             dmc.AppShell(
                 [
                     dmc.AppShellHeader(_header(desk), px="sm"),
@@ -65,7 +63,7 @@ def frame(desk: Desk) -> Any:
                     dmc.AppShellMain(
                         [
                             html.Div(id="shell-trouble", role="alert"),
-                            html.Div(body, id="shell-content", tabIndex=-1, className="cg-content"),
+                            html.Div(id="shell-content", tabIndex=-1, className="cg-content"),
                         ],
                     ),
                 ],
@@ -75,22 +73,6 @@ def frame(desk: Desk) -> Any:
         ],
         id="shell-theme", theme=_THEME, defaultColorScheme="auto", **scheme,
     )  # fmt: skip
-
-
-def _first_page(desk: Desk) -> tuple[Any, str | None]:
-    """Return the page whose document asks for the frame and its address, so that the browser need not ask once more.
-
-    Nothing, where the browser does not tell it or the page cannot be shown: then it is asked for as any other.
-    """
-    if not has_request_context() or not request.referrer:
-        return None, None
-    at = urlsplit(request.referrer)
-    search = f"?{at.query}" if at.query else ""
-    try:
-        return page_body(desk, at.path, search), at.path + search
-    except Exception as error:  # the frame stands whatever becomes of a page
-        _LOG.info("the first page is asked for anew: %s", type(error).__name__)
-        return None, None
 
 
 def bar(found: Trouble) -> Any:
@@ -121,12 +103,9 @@ def register(desk: Desk) -> None:
         Input("shell-url", "pathname"),
         Input("shell-url", "search"),
         Input("shell-recovered", "data"),
-        State("shell-first", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def show(path: str | None, search: str | None, _recovered: int, first: str | None) -> tuple[Any, Any]:
-        if first is not None and not ctx.triggered_id and first == (path or "/") + (search or ""):
-            return no_update, no_update  # it came with the frame
+    def show(path: str | None, search: str | None, _recovered: int) -> tuple[Any, Any]:
         return page_body(desk, path or "/", search or ""), None
 
     @desk.callback(
