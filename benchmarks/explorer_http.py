@@ -50,7 +50,10 @@ class Browser:
         return answer
 
     def open(self, path: str) -> float:
-        """Go to a page as its links do, with what it asks when it is there; return how long it all took."""
+        """Go to a page as its links do, with what it asks when it is there; return how long it all took.
+
+        The list of rings comes with its page and is asked for once more, as after a change of its filters.
+        """
         shown = self.fire("shell-content.children", path, "", 0)
         took = self.seconds
         if path == "/rings":

@@ -92,15 +92,6 @@ COUNT_KEYS: dict[str, tuple[tuple[Branch, str], ...]] = {
 }
 
 
-def _key(variable: str) -> str:
-    """Return an id as something to sort and compare by.
-
-    Neo4j 5.26 sorts stored strings by code point and compares them with parameters by UTF-16 unit; what
-    `replace` returns it treats the same way in both. Without it a page could miss a row where an emoji meets U+FFEE.
-    """
-    return f"replace({variable}.id, ' ', ' ')"
-
-
 # A row comes after the cursor when it is older than $until, or as old and its number is below that of the last one
 # shown; $after holds for each branch the number below which rows of $until are left, 0 for none.
 _AFTER = "r.last_seen_at >= $since AND r.last_seen_at <= $until AND (r.last_seen_at < $until OR id(r) < $after[{name}])"
@@ -205,7 +196,7 @@ MATCH (r:{Label.RING} {{id: $id}})
 RETURN properties(r) AS ring, COUNT {{ (r)<-[:MEMBER_OF]-() }} AS total, COLLECT {{
   MATCH (m:{Label.PERSON})-[of:MEMBER_OF]->(r)
   WITH m, of ORDER BY of.role <> 'core', of.role <> 'member', coalesce(of.score, -1) DESC,
-    of.last_seen_at DESC, {_key("m")} LIMIT $limit
+    of.last_seen_at DESC, m.id LIMIT $limit
   RETURN {{id: m.id, relation: properties(of)}}
 }} AS members
 """
@@ -226,7 +217,7 @@ def rings_statement(order: str) -> str:
 MATCH (r:{Label.RING})
 WHERE ($status IS NULL OR r.status = $status) AND ($typology IS NULL OR r.typology = $typology)
   AND ($min_score IS NULL OR r.score >= $min_score)
-WITH r ORDER BY {by}, {_key("r")}
+WITH r ORDER BY {by}, r.id
 WITH collect(r) AS found
 RETURN size(found) AS total, [r IN found[..$limit] | r {{.*, evidence: null}}] AS rows
 """
@@ -262,11 +253,11 @@ RETURN type(e) AS relationship, {_EDGE_ROW}, true AS named
 UNION ALL
 MATCH (:{Label.RING} {{id: $id}})<-[of:MEMBER_OF]-(m:{Label.PERSON})
 WITH m ORDER BY of.role <> 'core', of.role <> 'member', coalesce(of.score, -1) DESC, of.last_seen_at DESC,
-  {_key("m")} LIMIT $members
+  m.id LIMIT $members
 WITH collect(m) AS members
 UNWIND members AS s MATCH (s)-[e:{"|".join(BINDING)}]->(d)
 WITH members, d, collect(e) AS found, count(DISTINCT s) AS sharing WHERE sharing > 1 OR d IN members
-ORDER BY sharing DESC, {_key("d")} UNWIND found AS e WITH e, startNode(e) AS s, endNode(e) AS d LIMIT $limit
+ORDER BY sharing DESC, d.id UNWIND found AS e WITH e, startNode(e) AS s, endNode(e) AS d LIMIT $limit
 RETURN type(e) AS relationship, {_EDGE_ROW}, false AS named
 """
 

@@ -198,10 +198,7 @@ window.canvasPage = (() => {
       const link = `${window.location.origin}/canvas?scene=${state.scene}`;
       try { await navigator.clipboard.writeText(link); say(P().say("link_copied")); } catch { say(link); }
     },
-    makeCase: () => {
-      window.history.pushState({}, "", `/cases/new?scene=${encodeURIComponent(state.scene)}`);
-      window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-    },
+    makeCase: () => window.parts.go(`/cases/new?scene=${encodeURIComponent(state.scene)}`),
     png: () => files.exporting("png"),
     csv: () => files.exporting("csv"),
   };
@@ -315,7 +312,7 @@ window.canvasPage = (() => {
       state = fresh();
       V().forget();
     }
-    Object.assign(state, { lasso: false, table: false, cases: page.cases });
+    Object.assign(state, { lasso: false, table: false, mayMakeCase: page.may_make_case });
     state.waiting.clear();
     result = M().drawn(model);
     const picked = again ? V().selected() : [];

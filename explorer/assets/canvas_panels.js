@@ -101,7 +101,7 @@ window.canvasPanels = (() => {
         tool("save", act.save, { disabled: !some }),
         tool("scenes", act.scenes),
         tool("link", act.link, { disabled: !state.scene }),
-        state.cases ? tool("make_case", act.makeCase, { disabled: !state.scene, title: say("make_case_hint") }) : null,
+        state.mayMakeCase ? tool("make_case", act.makeCase, { disabled: !state.scene, title: say("make_case_hint") }) : null,
         tool("png", act.png, { disabled: !some || state.table }),
         tool("csv", act.csv, { disabled: !model.now.edges.length })));
   }

@@ -1,11 +1,7 @@
 // Cases in the browser: rows that lead to their case, the export, the report's button.
 window.dash_clientside = window.dash_clientside || {};
 (() => {
-  const go = (id) => {
-    window.history.pushState({}, "", `/cases/${encodeURIComponent(id)}`);
-    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-    window.scrollTo(0, 0);
-  };
+  const go = (id) => window.parts.go(`/cases/${encodeURIComponent(id)}`);
   const rowOf = (target) => target && target.closest && target.closest("#cases-table .ag-center-cols-container .ag-row");
 
   document.addEventListener("click", (event) => {

@@ -16,9 +16,15 @@
   });
 })();
 
-// What screens that write files share.
+// What screens share: going to a page as its links do, and writing files.
 window.parts = (() => {
   const csrf = () => decodeURIComponent((document.cookie.match(/(?:^|; )_csrf_token=([^;]*)/) || [])[1] || "");
+
+  function go(path) {
+    window.history.pushState({}, "", path);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    window.scrollTo(0, 0);
+  }
 
   function keep(blob, file) {
     const link = document.createElement("a");
@@ -42,5 +48,5 @@ window.parts = (() => {
     return "";
   }
 
-  return { csrf, keep, fetch_file };
+  return { csrf, go, keep, fetch_file };
 })();

@@ -65,11 +65,7 @@ window.dash_clientside = window.dash_clientside || {};
 
   // --- going to a ring ---------------------------------------------------------------------------------
 
-  const go = (id) => {
-    window.history.pushState({}, "", `/rings/${encodeURIComponent(id)}`);
-    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-    window.scrollTo(0, 0);
-  };
+  const go = (id) => window.parts.go(`/rings/${encodeURIComponent(id)}`);
   const rowOf = (target) => target && target.closest && target.closest("#rings-table .ag-center-cols-container .ag-row");
 
   document.addEventListener("click", (event) => {

@@ -52,7 +52,7 @@ def layout(desk: Desk, /, scene: str = "", node: str = "", **_query: str) -> Any
     """Return the page: empty, with a scene to open, or with one node (`node=Phone:tel_…`) to begin from."""
     start: Answer = {
         "words": catalog(language(), "canvas"), "language": language(), "limits": {"rows": EXPORT_ROWS},
-        "scene": scene or None, "node": _begin(node), "cases": desk.may(Action.CHANGE_CASES).allowed,
+        "scene": scene or None, "node": _begin(node), "may_make_case": desk.may(Action.CHANGE_CASES).allowed,
     }  # fmt: skip
     stores = [dcc.Store(id=f"canvas-{way}-{kind}") for kind in _KINDS for way in ("ask", "answer")]
     return html.Div(

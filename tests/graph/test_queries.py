@@ -159,6 +159,14 @@ def test_beside_a_hub_walking_the_time_index_gives_the_same_pages(
         assert [plain(page) for page in pages(reader, node, 9)] == expected[node]
 
 
+def test_of_one_second_the_link_written_last_comes_first(driver: Driver, reader: GraphReader, world: World) -> None:
+    rows = driver.execute_query(
+        "MATCH (m)-[r:LISTS_CONTACT]->(:Phone {id: 'hub'}) RETURN m.id AS id ORDER BY r.last_seen_at DESC, id(r) DESC"
+    ).records
+    found = [row[3] for page in pages(reader, ("Phone", "hub"), 9) for row in plain(page)]
+    assert found == [row["id"] for row in rows]
+
+
 def test_a_hub_is_walked_and_a_small_node_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     phone = BRANCHES["Phone"]
     totals = {"LISTS_CONTACT": 6_000_000, "CALLED": 3_000_000}
