@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from deltalake import write_deltalake
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
@@ -42,9 +43,10 @@ Ints = NDArray[np.int64]
 
 
 def token(kind: str, n: Ints) -> pl.Series:
-    """Tokens that look drawn: a number's multiple of an odd constant, so that neighbors do not sort together."""
-    mixed = n.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return (kind + "_" + pl.Series(mixed).cast(pl.String).str.zfill(32)).alias(kind)
+    """Tokens that look drawn, as those of `graph.tokens` do: 16 bytes of two multiples by odd constants."""
+    words = np.stack([n.astype(np.uint64) * np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)], axis=1)
+    drawn = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(n), [None, pa.py_buffer(words.byteswap())])
+    return (kind + "_" + pl.Series(drawn.cast(pa.binary())).bin.encode("hex")).alias(kind)
 
 
 def _known(rows: dict[str, Any], at: Any, count: int) -> pl.DataFrame:
@@ -103,6 +105,12 @@ def write_part(lake: Lake, first: int, count: int, rng: np.random.Generator) -> 
     due = {"loan_id": "L" + ids, "due_at": SILENT, "due_cny": 1000.0, "paid_at": None, "paid_cny": None}
     unpaid = pl.col("paid_at").cast(_MOMENT), pl.col("paid_cny").cast(pl.Float64)
     raw("repayments", _known(due, APPLIED, count).drop("at").with_columns(*unpaid))
+    report = {"phone": old, "holder_id_number": token("idn", who), "iccid": sim, "imei": handset, "opened_at": APPLIED,
+              "closed_at": None, "observed_at": APPLIED}  # fmt: skip
+    moments = pl.col("opened_at", "closed_at", "observed_at").cast(_MOMENT)
+    raw("phones", _known(report, APPLIED, count).drop("at").with_columns(moments))
+    logged_in = {"applicant_id": ids, "iccid": sim, "event_at": APPLIED}
+    raw("devices", _known(logged_in, APPLIED, count).drop("at").with_columns(pl.col("event_at").cast(_MOMENT)))
     for k in range(3):
         tried = {"attempt_id": f"T{k}-" + ids, "loan_id": "L" + ids, "applicant_id": ids, "phone": old,
                  "attempted_at": SILENT + timedelta(days=10 + 3 * k), "outcome": "no_answer"}  # fmt: skip
@@ -114,7 +122,10 @@ def write_part(lake: Lake, first: int, count: int, rng: np.random.Generator) -> 
     with_whom = partner.reshape(count, CIRCLE)[each, strong]
     called = {"src": old.gather(each), "dst": token("tel", with_whom), "duration_s": rng.integers(0, 600, len(each)),
               "missed_count": np.zeros(len(each), np.int64)}  # fmt: skip
-    graph("called_events", _known(called, _later(APPLIED, rng.random(len(each)) * 120), len(each)))
+    called_at = _later(APPLIED, rng.random(len(each)) * 120)
+    graph("called_events", _known(called, called_at, len(each)))
+    logged = {"phone": called["src"], "started_at": called_at, "duration_s": called["duration_s"]}
+    raw("calls", _known(logged, APPLIED, len(each)).drop("at"))
     again = np.repeat(np.flatnonzero(by_circle), 4)
     of = partner.reshape(count, CIRCLE)[again, np.tile(np.arange(4), len(again) // 4)]
     since = {"src": token("tel", of), "dst": new.gather(again), "duration_s": np.full(len(again), 90),
@@ -137,9 +148,9 @@ def timed_steps() -> Iterator[dict[str, float]]:
     seconds: dict[str, float] = {}
     keep = Records.keep
 
-    def timed(self: Records, rows: DataFrame) -> DataFrame:
+    def timed(self: Records, rows: DataFrame, by: str | None = None) -> DataFrame:
         begun = time.monotonic()
-        kept = keep(self, rows)
+        kept = keep(self, rows, by)
         frame = sys._getframe(1)
         while frame.f_code.co_name.startswith("<") and frame.f_back:
             frame = frame.f_back

@@ -52,6 +52,9 @@ def spark_session(
         f"-Duser.timezone=UTC -Dderby.system.home={local} -Djava.io.tmpdir={local}",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        # Rows that lie together by a person are not moved to be joined by person and phone.
+        "spark.sql.requireAllClusterKeysForCoPartition": "false",
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",  # keys look drawn: to compress them takes a third more
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.io.compression.codec": "lz4",
         "spark.databricks.delta.snapshotPartitions": "1",

@@ -21,6 +21,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 RULES = Path(__file__).parents[1] / "rules" / "leads.yml"
+_ONE = 2.0**50  # leaves room for 8,000 candidates of a borrower
 
 
 class LeadRulesError(Exception):
@@ -76,7 +77,8 @@ class LeadRules(_Strict):
     @property
     def digest(self) -> str:
         """Digest of the terms' names and values: rows of other terms teach nothing about these weights."""
-        told = [(term.name, term.value) for term in (*self.nobody, *self.own, *self.others)]
+        parts = {"x": (*self.own, *self.others), "x0": self.nobody}
+        told = {column: [(term.name, term.value) for term in part] for column, part in parts.items()}
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     @property
@@ -101,20 +103,20 @@ def read_rules(path: Path = RULES) -> LeadRules:
 
 
 def terms(evidence: DataFrame, rules: LeadRules) -> DataFrame:
-    """Return `evidence` with the value of each term: `x` (those of a candidate) and `x0` (those of nobody), float64.
+    """Return `evidence` with the value of each term, float64: `x` (of the candidate: terms of `own`, then of `others`)
+    and `x0` (of `nobody`).
 
     Raises:
         LeadRulesError: a value is no SQL over the columns of the evidence.
     """
     zero = F.lit(0.0)
 
-    def value(term: Term, holds: Column) -> Column:
-        return F.when(holds, F.coalesce(F.expr(term.value).cast("double"), zero)).otherwise(zero)
+    def value(term: Term) -> Column:
+        return F.coalesce(F.expr(term.value).cast("double"), zero)
 
-    always, own = F.lit(True), F.col("own")
-    none, mine, theirs = ((t, w) for t, w in ((rules.nobody, always), (rules.own, own), (rules.others, ~own)))
-    x = [zero] * len(rules.nobody) + [value(t, w) for part, w in (mine, theirs) for t in part]
-    x0 = [value(t, w) for part, w in (none,) for t in part] + [zero] * (len(rules.own) + len(rules.others))
+    x = [F.when(F.col("own"), value(term)).otherwise(zero) for term in rules.own]
+    x += [F.when(F.col("own"), zero).otherwise(value(term)) for term in rules.others]
+    x0 = [value(term) for term in rules.nobody]
     try:
         return evidence.withColumns({"x": F.array(*x), "x0": F.array(*x0)})
     except AnalysisException as error:
@@ -128,16 +130,19 @@ def ranked(told: DataFrame, rules: LeadRules, weights: NDArray[np.float64]) -> D
         told: what `terms` returned.
         weights: in the order of `rules.names`.
     """
-    utility, outside = _dot("x", weights), _dot("x0", weights)
+    nobody = len(rules.nobody)
+    utility, outside = _dot("x", weights[nobody:]), _dot("x0", weights[:nobody])
     person = Window.partitionBy("person_id")
     reach = reduce(lambda a, b: a * b, (F.expr(f.value).cast("double") for f in rules.reach))
     harm: Column = F.lit(0.0)
     for rule in reversed(rules.harm):
         harm = F.when(F.expr(rule.when), F.lit(rule.value)).otherwise(harm)
-    mass = told.withColumn("_u", F.exp(utility)).withColumn("_0", F.exp(outside))
-    # Exact, so that the order of the rows does not show in the last digits.
-    all_of = F.sum(F.col("_u").cast("decimal(38,18)")).over(person).cast("double")
-    shared = mass.withColumn("right", F.col("_u") / (all_of + F.col("_0"))).drop("_u", "_0")
+    worth = told.withColumns({"_u": utility, "_0": outside})
+    # Added up as whole numbers, so that the order of the rows does not show in the last digits.
+    top = worth.withColumn("_top", F.greatest(F.max("_u").over(person), F.col("_0")))
+    mass = top.withColumns({"_u": F.exp(F.col("_u") - F.col("_top")), "_0": F.exp(F.col("_0") - F.col("_top"))})
+    all_of = F.sum((F.col("_u") * _ONE).cast("long")).over(person) / _ONE
+    shared = mass.withColumn("right", F.col("_u") / (all_of + F.col("_0"))).drop("_u", "_0", "_top")
     return (
         shared.withColumn("reach", reach)
         .withColumn("probability", F.col("right") * F.col("reach"))

@@ -23,7 +23,9 @@ LITTLE_SAID = 5.0  # about three calls of two minutes: of less, shares mean litt
 PARTNER_NUMBERS = 200  # numbers looked at around one partner
 MOST_CALLED = 12  # numbers of the circle that are candidates without being named, if they answered more than once
 NAMED = 40  # named contacts that are candidates
+_BILLION = 1e9
 
+ROADS = "handset", "identity", "books", "circle"
 Road = DataFrame  # `person_id`, `phone`, `via` array, and columns of its own; together with `person_id` a key
 
 
@@ -50,8 +52,12 @@ def old_numbers(people: DataFrame, ownership: DataFrame) -> DataFrame:
 
 
 def _total(column: str | Column) -> Column:
-    """Return a sum that does not depend on the order of the rows, as one of doubles would."""
-    return F.sum((F.col(column) if isinstance(column, str) else column).cast("decimal(28,9)")).cast("double")
+    """Return a sum that does not depend on the order of the rows, as one of doubles would: of whole billionths."""
+    return F.sum(_billionths(column)) / _BILLION
+
+
+def _billionths(column: str | Column) -> Column:
+    return F.round((F.col(column) if isinstance(column, str) else column) * _BILLION).cast("long")
 
 
 def same_handset(records: Records, people: DataFrame) -> Road:
@@ -133,23 +139,36 @@ def _since(pairs: DataFrame, identity: str, via: Column) -> DataFrame:
     )
 
 
-def friends_books(records: Records, people: DataFrame) -> Road:
+def entries_of(records: Records, old: DataFrame) -> DataFrame:
+    """Return where old numbers stand in address books: `person_id`, `owner`, `contact_name`, `at`."""
+    books = records.events("lists_contact").select(
+        F.col("src").alias("owner"), F.col("dst").alias("phone"), "contact_name", "at"
+    )
+    return books.join(old.select("person_id", "phone"), "phone").drop("phone")
+
+
+def friends_books(records: Records, people: DataFrame, entries: DataFrame) -> Road:
     """Return numbers that others list since under the name they had the old number under.
 
     A role word (mother, courier) is no name, and an owner who lists many numbers under one name says nothing.
+
+    Args:
+        entries: `entries_of` the old numbers.
 
     Returns:
         A road with `book_count` (owners who noted the new number after the old one) and `beside_count` (owners whose
         book came with both).
     """
-    old = people.select("person_id", "silent_from", "ever", F.explode("ever").alias("old"))
-    named = records.events("lists_contact").where("contact_name LIKE 'nam_%'").groupBy(
-        F.col("src").alias("owner"), F.col("dst").alias("phone"), "contact_name"
-    ).agg(F.min("at").alias("at"))  # fmt: skip
-    knew = old.join(named, F.col("old") == F.col("phone")).where("owner <> person_id").groupBy(
-        "person_id", "silent_from", "ever", "owner", "contact_name"
-    ).agg(F.min("at").alias("old_at"))  # fmt: skip
-    now = named.select("owner", "contact_name", F.col("phone").alias("new"), "at")
+    named = F.col("contact_name").like("nam_%")
+    knew = entries.where(named & (F.col("owner") != F.col("person_id"))).groupBy(
+        "person_id", "owner", "contact_name"
+    ).agg(F.min("at").alias("old_at")).join(people.select("person_id", "silent_from", "ever"), "person_id")  # fmt: skip
+    books = records.events("lists_contact").where(named).select(
+        F.col("src").alias("owner"), "contact_name", F.col("dst").alias("new"), "at"
+    )  # fmt: skip
+    now = books.join(knew.select("owner").distinct(), "owner", "left_semi").groupBy("owner", "contact_name", "new").agg(
+        F.min("at").alias("at")
+    )  # fmt: skip
     listed = knew.join(now, ["owner", "contact_name"])
     several = F.count("*").over(Window.partitionBy("person_id", "owner", "contact_name"))
     fresh = (F.col("at") > F.col("silent_from")) & ~F.array_contains("ever", F.col("new"))
@@ -177,8 +196,7 @@ def circle(records: Records, old: DataFrame, zone: str = "Asia/Shanghai") -> Dat
         `HALF_LIFE_DAYS` before the failure and grown by its length), `share` of all that was said, and `place` by it,
         from 1. `called_by` is one of the old numbers that called the other, `called_to` one that the other called.
     """
-    talks = records.talks(old.select("phone").distinct(), once=True).join(old, "phone")
-    talks = talks.where("held_to IS NULL OR at < held_to")
+    talks = records.talks_of(old).where("held_to IS NULL OR at < held_to").distinct()  # a call in both logs is one
     talks = talks.join(records.barred.select(F.col("id").alias("other")), "other", "left_anti")
     age_days = (F.unix_micros("failing_since") - F.unix_micros("at")) / 86_400e6
     said = F.when(F.col("seconds") > 0, F.log1p(F.col("seconds") / 30.0)).otherwise(F.lit(0.05))
@@ -199,7 +217,7 @@ def circle(records: Records, old: DataFrame, zone: str = "Asia/Shanghai") -> Dat
         _total(F.when(before, F.pow(F.lit(2.0), -age_days / HALF_LIFE_DAYS) * said).otherwise(0.0)).alias("said"),
     )  # fmt: skip
     mine = Window.partitionBy("person_id")
-    whole = F.sum(F.col("said").cast("decimal(28,9)")).over(mine).cast("double") + LITTLE_SAID
+    whole = F.sum(_billionths("said")).over(mine) / _BILLION + LITTLE_SAID
     return sums.withColumn("share", F.col("said") / whole).withColumn(
         "place", F.row_number().over(mine.orderBy(F.desc("said"), "other"))
     )
@@ -213,25 +231,23 @@ def calling_circle(records: Records, people: DataFrame, partners: DataFrame) -> 
         `circle_rarity` (sum of 1 / ln(degree) of the partners in common: Adamic and Adar 2003), and `circle_out`:
         beside each of `via`, whether that partner called the number.
     """
-    mine = partners.where(f"place <= {SIGNATURE} AND answered > 0").select("person_id", F.col("other").alias("partner"),
-                                                                            "said")  # fmt: skip
-    asked = records.keep(mine.select(F.col("partner").alias("phone")).distinct())
-    told = records.talks(asked).where("seconds > 0").select(
+    mine = partners.where(f"place <= {SIGNATURE} AND answered > 0").select(
+        "person_id", F.col("other").alias("partner"), "said"
+    )
+    told = records.talks_of(mine.select(F.col("partner").alias("phone")).distinct()).where("seconds > 0").select(
         F.col("phone").alias("partner"), F.col("other").alias("phone"), "at", "out"
     )  # fmt: skip
     pairs = told.groupBy("partner", "phone").agg(
         F.min("at").alias("first_at"), F.max("at").alias("last_at"), F.max("out").alias("out")
     )  # fmt: skip
-    degree = pairs.groupBy("partner").agg(F.count("*").alias("degree"))
-    newest = F.row_number().over(Window.partitionBy("partner").orderBy(F.desc("last_at"), "phone"))
-    pairs = pairs.withColumn("turn", newest).where(f"turn <= {PARTNER_NUMBERS}").join(degree, "partner")
+    of = Window.partitionBy("partner")
+    pairs = pairs.withColumns({
+        "degree": F.count("*").over(of), "turn": F.row_number().over(of.orderBy(F.desc("last_at"), "phone")),
+    }).where(f"turn <= {PARTNER_NUMBERS}")  # fmt: skip
     hub = records.barred.select(F.col("id").alias("phone"))
-    since = people.select("person_id", "silent_from", "ever")
-    met = (
-        mine.join(pairs, "partner").join(since, "person_id")
-        .where((F.col("first_at") > F.col("silent_from")) & ~F.array_contains("ever", F.col("phone")))
-        .join(hub, "phone", "left_anti")
-    )  # fmt: skip
+    since = mine.join(people.select("person_id", "silent_from"), "person_id")
+    met = pairs.join(since, "partner").where("first_at > silent_from").join(hub, "phone", "left_anti")
+    met = met.join(people.select("person_id", "ever"), "person_id").where(~F.array_contains("ever", F.col("phone")))
     whole = mine.groupBy("person_id").agg(_total("said").alias("whole"))
     sums = met.groupBy("person_id", "phone").agg(
         F.slice(F.sort_array(F.collect_set(F.struct("partner", "out"))), 1, 5).alias("calls_of"),
@@ -245,33 +261,65 @@ def calling_circle(records: Records, people: DataFrame, partners: DataFrame) -> 
     )  # fmt: skip
 
 
-def contacts(records: Records, people: DataFrame, partners: DataFrame) -> Road:
-    """Return whom one may ask: contacts the borrower named, those most talked with before, those still in touch.
+def listed(records: Records, people: DataFrame) -> DataFrame:
+    """Return the borrowers' own address books, hubs and their own numbers aside: `person_id`, `phone`, `listed` (true),
+    `word` (when and as what it was named), `emergency`, `named_at`. A number may stand there several times.
+    """
+    ever = people.select("person_id", "ever")
+    books = records.events("lists_contact").select(
+        F.col("src").alias("person_id"), F.col("dst").alias("phone"), F.lit(True).alias("listed"),
+        F.when(F.col("relation") != "address_book", F.struct("at", "relation")).alias("word"),
+        F.coalesce("emergency", F.lit(False)).alias("emergency"), F.col("at").alias("named_at"),
+    )  # fmt: skip
+    hub = records.barred.select(F.col("id").alias("phone"))
+    theirs = records.together(books, "person_id").join(ever, "person_id")
+    return theirs.where(~F.array_contains("ever", F.col("phone"))).drop("ever").join(hub, "phone", "left_anti")
+
+
+def talked(partners: DataFrame) -> DataFrame:
+    """Return what calls say of whom one may ask: `person_id`, `phone` (together the key), and columns of `circle`."""
+    return partners.select("person_id", F.col("other").alias("phone"), "calls", "answered", "outs", "ins", "last_at",
+                           "working", "touch_count", "called_by", "called_to", "share", "place")  # fmt: skip
+
+
+def side_by_side(parts: list[DataFrame], several: DataFrame | None = None) -> DataFrame:
+    """Return one row for each `person_id` and `phone` of any part, with the columns of all.
+
+    Parts that lie together by person are not moved.
+
+    Args:
+        parts: `person_id` and `phone` are the key of each.
+        several: a part that may hold several rows of a number; the largest value of each column counts.
+    """
+    key = ["person_id", "phone"]
+    told = [[name for name in part.columns if name not in key] for part in parts]
+    packed = [
+        part.select(*key, F.struct(*names).alias(f"_{i}"))
+        for i, (part, names) in enumerate(zip(parts, told, strict=True))
+    ]
+    rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), ([several] if several else []) + packed)
+    one = rows.groupBy(*key).agg(*(F.max(name).alias(name) for name in rows.columns if name not in key))
+    of_each = [F.col(f"_{i}.{name}") for i, names in enumerate(told) for name in names]
+    return one.select(*(name for name in one.columns if not name.startswith("_")), *of_each)
+
+
+def worth_a_look(rows: DataFrame) -> DataFrame:
+    """Return the rows of numbers on a road to the borrower's own, and of whom one may ask: contacts whom the borrower
+    named, those most talked with before, and those still in touch, `NAMED` at most.
+
+    Args:
+        rows: `listed`, `talked` and the roads `side_by_side`.
 
     Returns:
-        A road with `relation`, `emergency`, `listed` (in the borrower's own book), `named_at`, and the columns of
-        `circle` (null without calls).
+        The rows with `relation` (null unless listed) in place of `word`.
     """
-    listed = records.events("lists_contact").join(people.select(F.col("person_id").alias("src"), "ever"), "src")
-    listed = listed.where(~F.array_contains("ever", F.col("dst")))
-    word = F.when(F.col("relation") != "address_book", F.struct("at", "relation"))
-    book = listed.groupBy(F.col("src").alias("person_id"), F.col("dst").alias("phone")).agg(
-        F.coalesce(F.max(word)["relation"], F.lit("address_book")).alias("relation"),
-        F.max(F.coalesce("emergency", F.lit(False))).alias("emergency"),
-        F.max("at").alias("named_at"),
-        F.lit(True).alias("listed"),
-    )
-    talked = partners.select("person_id", F.col("other").alias("phone"), "calls", "answered", "outs", "ins", "last_at",
-                             "working", "touch_count", "called_by", "called_to", "share", "place")  # fmt: skip
-    both = book.join(talked, ["person_id", "phone"], "full")
+    relation = F.when(F.col("listed"), F.coalesce(F.col("word.relation"), F.lit("address_book")))
+    told = rows.withColumn("relation", relation).drop("word")
     named = F.coalesce((F.col("relation") != "address_book") | F.col("emergency"), F.lit(False))
     close = F.coalesce((F.col("place") <= MOST_CALLED) & (F.col("answered") > 1), F.lit(False))
     still = F.coalesce(F.col("touch_count") > 0, F.lit(False))
+    road = reduce(lambda a, b: a | b, (F.col(f"via_{name}").isNotNull() for name in ROADS))
+    told = told.withColumn("_ask", named | close | still).where(F.col("_ask") | road)
     first = F.coalesce("emergency", F.lit(False)).desc(), F.coalesce("place", F.lit(10**6)), "phone"
-    turn = F.row_number().over(Window.partitionBy("person_id").orderBy(*first))
-    hub = records.barred.select(F.col("id").alias("phone"))
-    return (
-        both.where(named | close | still).join(hub, "phone", "left_anti")
-        .withColumn("turn", turn).where(f"turn <= {NAMED}").drop("turn")
-        .withColumn("via", F.array().cast("array<string>"))
-    )  # fmt: skip
+    turn = F.row_number().over(Window.partitionBy("person_id").orderBy(F.desc("_ask"), *first))
+    return told.withColumn("_turn", turn).where((F.col("_turn") <= NAMED) | road).drop("_turn", "_ask")

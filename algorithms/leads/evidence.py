@@ -6,8 +6,6 @@ borrower is in, and people known as fraudsters.
 
 from __future__ import annotations
 
-from functools import reduce
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -34,32 +32,24 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
         number changed hands since it was known), `mutual` (its owner lists the borrower too), `role` of who is asked,
         and of the borrower: `failed_others` (failed tries on other people), `refusing_others`.
     """
-    partners = records.keep(candidates.circle(records, old))
+    partners = records.keep(candidates.circle(records, old), by="person_id")
+    entries = records.keep(candidates.entries_of(records, old))
     roads = {
         "handset": candidates.same_handset(records, people),
         "identity": candidates.same_human(records, people),
-        "books": candidates.friends_books(records, people),
+        "books": candidates.friends_books(records, people, entries),
         "circle": candidates.calling_circle(records, people, partners),
-        "contact": candidates.contacts(records, people, partners),
     }
-    named = [records.keep(road.withColumnRenamed("via", f"via_{name}")) for name, road in roads.items()]
-    rows = reduce(lambda a, b: a.join(b, ["person_id", "phone"], "full"), named)
-    rows = records.keep(rows.where("phone LIKE 'tel_%'"))
-    owners = records.own_numbers.join(rows.select("phone").distinct(), "phone", "left_semi")
-    owners = records.keep(owners.select(F.col("person_id").alias("owner"), "phone").distinct())
-    found = _honest(records, rows, owners).withColumn("own", F.coalesce(F.expr(_OWN), F.lit(False)))
-    stated = owners.join(rows.select("person_id", "phone"), "phone").where("owner <> person_id")
-    stated = stated.select("person_id", "phone", F.lit(True).alias("stated_by_other")).distinct()
-    found = found.join(stated, ["person_id", "phone"], "left")
-    found = records.keep(found.withColumn("own", F.col("own") & ~_somebody_elses()))
-    asked = found.select("phone").distinct()
-    told = (
-        found.join(_tries(records, found), ["person_id", "phone"], "left")
-        .join(_life(records, asked), "phone", "left")
-        .join(_touch(records, found, people), ["person_id", "phone"], "left")
-        .join(_passed_on(records, asked), "phone", "left")
-        .join(_mutual(records, found, people), ["person_id", "phone"], "left")
-    )
+    on_road = [records.keep(road.withColumnRenamed("via", f"via_{name}")) for name, road in roads.items()]
+    parts = [candidates.talked(partners), *(records.together(road, "person_id") for road in on_road)]
+    every = candidates.side_by_side(parts, candidates.listed(records, people))
+    rows = records.keep(candidates.worth_a_look(every).where("phone LIKE 'tel_%'"), by="person_id")
+    partners.unpersist()
+    numbers, sparse = _of_numbers(records, rows, entries)
+    found = rows.join(numbers, ["person_id", "phone"]).join(sparse, ["person_id", "phone"], "left")
+    found = found.where("NOT coalesce(dishonest, false)")
+    found = found.withColumn("own", F.coalesce(F.expr(_OWN), F.lit(False)) & ~_somebody_elses())
+    told = found.join(_touch(records, found, people), ["person_id", "phone"], "left")
     told = told.join(_others(records, people), "person_id", "left")
     known_at = F.greatest("named_at", "last_at", "handset_at", "identity_at")
     counts = (
@@ -67,7 +57,7 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
         "outs", "ins", "working",
     )  # fmt: skip
     flags = ("invalid", "refused", "mutual", "listed", "emergency")
-    return told.withColumns(
+    known = told.withColumns(
         {name: F.coalesce(F.col(name), F.lit(0)) for name in counts}
         | {name: F.coalesce(F.col(name), F.lit(False)) for name in flags}
         | {
@@ -76,7 +66,11 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
             "share": F.coalesce("share", F.lit(0.0)),
             "role": _role(),
         }
-    ).drop("alive_at", "changed_hands_at")
+    ).drop("alive_at", "changed_hands_at", "stated_by_other", "dishonest")
+    kept = records.keep(known, by="person_id")
+    for done in (rows, numbers):
+        done.unpersist()
+    return kept
 
 
 def _somebody_elses() -> Column:
@@ -109,31 +103,58 @@ def _role() -> Column:
     )
 
 
-def _honest(records: Records, rows: DataFrame, owners: DataFrame) -> DataFrame:
-    """Take out numbers of hubs, of services, of ring members, and of known fraudsters; not the borrower's own."""
+def _of_numbers(records: Records, rows: DataFrame, entries: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Return what is known of the numbers themselves, both with the key `person_id`, `phone`.
+
+    Returns:
+        `alive_at` and `changed_hands_at` of every candidate but services and hubs, kept by person; and of those of whom
+        any of it is known: `stated_by_other`, `dishonest`, `mutual`, `failed_tries`, `invalid`, `refused`.
+    """
+    pairs = records.keep(rows.select("person_id", "phone"), by="phone")
+    asked = pairs.select("phone").distinct()
+    services = records.phone_kinds.where("kind = 'service'").select("phone")
+    out = services.unionByName(records.barred.select(F.col("id").alias("phone"))).distinct()
+    dense = (
+        pairs.join(out, "phone", "left_anti")
+        .join(_life(records, asked), "phone", "left").join(_passed_on(records, asked), "phone", "left")
+    )  # fmt: skip
+    numbers = records.keep(dense, by="person_id")
+    sparse = records.keep(candidates.side_by_side([_owners(records, pairs, entries), _tries(records, pairs)]))
+    pairs.unpersist()
+    return numbers, sparse
+
+
+def _owners(records: Records, pairs: DataFrame, entries: DataFrame) -> DataFrame:
+    """What is known of others who stated a candidate number: `stated_by_other`, `dishonest` (one of them is a member of
+    a ring or a known fraudster), `mutual` (one of them lists one of the borrower's numbers).
+    """
+    owners = records.own_numbers.select(F.col("person_id").alias("owner"), "phone").distinct()
     latest = (
         records.raw("labels").groupBy("person_id").agg(F.max(F.struct("confirmed_at", "label"))["label"].alias("label"))
     )
     frauds = latest.where("label = 'fraud'").select(F.col("person_id").alias("owner"))
     rings = records.ring_members.select(F.col("person_id").alias("owner"))
-    bad = owners.join(frauds.unionByName(rings).distinct(), "owner")
-    theirs = rows.select("person_id", "phone").join(bad, "phone").where("owner <> person_id")
-    kinds = records.phone_kinds.where("kind = 'service'").select("phone")
-    hubs = records.barred.select(F.col("id").alias("phone"))
-    out = kinds.unionByName(hubs).distinct()
-    return rows.join(theirs, ["person_id", "phone"], "left_anti").join(out, "phone", "left_anti")
+    bad = frauds.unionByName(rings).distinct().withColumn("bad", F.lit(True))
+    lists = entries.select("owner", "person_id").distinct().withColumn("lists", F.lit(True))
+    others = pairs.join(owners, "phone").where("owner <> person_id")
+    each = others.join(bad, "owner", "left").join(lists, ["owner", "person_id"], "left")
+    return each.groupBy("person_id", "phone").agg(
+        F.lit(True).alias("stated_by_other"), F.max("bad").alias("dishonest"), F.max("lists").alias("mutual")
+    )
 
 
-def _tries(records: Records, found: DataFrame) -> DataFrame:
+def _tries(records: Records, pairs: DataFrame) -> DataFrame:
     """What attempts on a number for this borrower ended in, and whether its holder ever refused, whoever called."""
-    asked = found.select("person_id", "phone")
     all_of = records.attempts.select("phone", "at", "outcome", F.col("person_id").alias("for_person"))
-    pairs = asked.join(all_of, "phone")
     mine = F.col("for_person") == F.col("person_id")
-    return pairs.groupBy("person_id", "phone").agg(
-        F.sum((mine & (F.col("outcome") == "no_answer")).cast("int")).alias("failed_tries"),
-        (F.max(F.struct("at", "outcome"))["outcome"] == "invalid_number").alias("invalid"),
-        F.max(F.col("outcome") == "refused").alias("refused"),
+    return (
+        pairs.join(all_of, "phone")
+        .groupBy("person_id", "phone")
+        .agg(
+            F.sum((mine & (F.col("outcome") == "no_answer")).cast("int")).alias("failed_tries"),
+            (F.max(F.struct("at", "outcome"))["outcome"] == "invalid_number").alias("invalid"),
+            F.max(F.col("outcome") == "refused").alias("refused"),
+        )
     )
 
 
@@ -155,8 +176,8 @@ def _others(records: Records, people: DataFrame) -> DataFrame:
 
 def _life(records: Records, asked: DataFrame) -> DataFrame:
     """When a number last talked, if it did lately."""
-    talks = records.talks(asked).where((F.col("seconds") > 0) & (F.col("at") >= _days_ago(records, ALIVE_DAYS)))
-    return talks.groupBy("phone").agg(F.max("at").alias("alive_at"))
+    lately = (F.col("seconds") > 0) & (F.col("at") >= _days_ago(records, ALIVE_DAYS))
+    return records.talks_of(asked).where(lately).groupBy("phone").agg(F.max("at").alias("alive_at"))
 
 
 def _touch(records: Records, found: DataFrame, people: DataFrame) -> DataFrame:
@@ -164,24 +185,12 @@ def _touch(records: Records, found: DataFrame, people: DataFrame) -> DataFrame:
     strong = "identity IS NOT NULL OR handset_persons <= 2 OR book_count >= 1 OR circle_count >= 4"
     new = found.where(f"own AND ({strong})").select("person_id", F.col("phone").alias("new")).distinct()
     new = records.keep(new.join(people.select("person_id", "silent_from"), "person_id"))
-    talks = records.talks(new.select(F.col("new").alias("phone")).distinct(), once=True).where("seconds > 0")
-    talks = talks.select(F.col("phone").alias("new"), F.col("other").alias("phone"), "at")
-    met = new.join(talks, "new").where("at > silent_from")
-    met = met.join(found.select("person_id", "phone"), ["person_id", "phone"])
-    return met.groupBy("person_id", "phone").agg(F.count("*").alias("new_touch_count"))
+    talks = records.talks_of(new.withColumnRenamed("new", "phone")).where("seconds > 0 AND at > silent_from")
+    met = talks.distinct()  # a call in both logs is one
+    return met.groupBy("person_id", F.col("other").alias("phone")).agg(F.count("*").alias("new_touch_count"))
 
 
 def _passed_on(records: Records, asked: DataFrame) -> DataFrame:
     """When a number was last closed or opened anew, as carriers reported."""
     reports = records.raw("phones").join(asked, "phone")
     return reports.groupBy("phone").agg(F.max(F.greatest("closed_at", "opened_at")).alias("changed_hands_at"))
-
-
-def _mutual(records: Records, found: DataFrame, people: DataFrame) -> DataFrame:
-    """Whether an owner of the number, if an applicant too, lists one of the borrower's numbers."""
-    owners = records.own_numbers.select(F.col("person_id").alias("owner"), "phone").distinct()
-    pairs = found.select("person_id", "phone").join(owners, "phone").where("owner <> person_id")
-    old = people.select("person_id", F.explode("ever").alias("dst"))
-    listed = records.events("lists_contact").select(F.col("src").alias("owner"), "dst").join(old, "dst")
-    both = pairs.join(listed.select("owner", "person_id").distinct(), ["owner", "person_id"])
-    return both.select("person_id", "phone", F.lit(True).alias("mutual")).distinct()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -36,6 +37,7 @@ _ROW = (
     "probability",
 )  # fmt: skip
 _MORNING = time(10)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -69,54 +71,53 @@ def leads(chosen: DataFrame, states: DataFrame, attempts: DataFrame, law: Law, a
         states: `state.contact_states`; loans that are `silent` get leads, and only the lost ones may be called about.
         attempts: all that are known: `person_id`, `loan_id`, `phone`, `at`, `outcome`.
     """
-    rows = chosen.groupBy("person_id").agg(F.sort_array(F.collect_list(F.struct("place_of", *_ROW))).alias("rows"))
-    tries = attempts.join(rows.select("person_id"), "person_id", "left_semi").groupBy("person_id").agg(
-        F.sort_array(F.collect_list(F.struct("at", "phone", "loan_id", "outcome"))).alias("tries")
+    each = F.struct(F.unix_micros("at").alias("at"), "phone", "loan_id", "outcome")
+    tries = attempts.join(chosen.select("person_id").distinct(), "person_id", "left_semi").groupBy("person_id").agg(
+        F.sort_array(F.collect_list(each)).alias("tries")
     )  # fmt: skip
+    none = F.array().cast("array<string>")
+    numbers = F.array_union(F.coalesce("numbers", none), F.coalesce("new_numbers", none))
     loans = states.where("silent").select(
-        "loan_id", "applicant_id", "person_id", "lost_since", "numbers", "new_numbers"
+        "loan_id", "applicant_id", "person_id", "lost_since", numbers.alias("numbers")
     )
-    whole = loans.join(rows, "person_id").join(tries, "person_id", "left")
-    judged = _Judge(law, at)
-    return whole.mapInArrow(judged, LEADS)
+    rows = chosen.select(F.col("place_of").alias("rank"), *_ROW)
+    return rows.join(loans, "person_id").join(tries, "person_id", "left").mapInArrow(_Judge(law, at), LEADS)
 
 
 class _Judge:
-    """Runs in Spark's workers: loans with their candidates in, leads out."""
+    """Runs in Spark's workers: candidates beside their loans in, leads out."""
 
     def __init__(self, law: Law, at: datetime):
-        self._law, self._at, self._morning = law, at, law.morning_after(at)
+        self._law, self._day, self._morning = law, at.date(), law.morning_after(at)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            told = [lead for loan in batch.to_pylist() for lead in self.of_loan(loan)]
-            yield pa.RecordBatch.from_pylist(told, schema=_ARROW)
+            told = [self._told(row) for row in pl.DataFrame(batch).iter_rows(named=True)]
+            columns = zip(*told, strict=True) if told else [()] * len(_ARROW)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, _ARROW, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=_ARROW)
 
-    def of_loan(self, loan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        numbers = frozenset(loan["numbers"] or ()) | frozenset(loan["new_numbers"] or ())
+    def _told(self, row: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the lead of a candidate and a loan, in the order of `LEADS`."""
+        loan_id, phone, numbers, to_debtor = row["loan_id"], row["phone"], frozenset(row["numbers"]), bool(row["own"])
         tried = tuple(
-            Attempt(t["at"], t["phone"], t["loan_id"], t["phone"] in numbers or t["outcome"] == Outcome.RIGHT_PERSON,
-                    Outcome(t["outcome"]))
-            for t in loan["tries"] or ()
+            Attempt(_EPOCH + timedelta(microseconds=t["at"]), t["phone"], t["loan_id"],
+                    t["phone"] in numbers or t["outcome"] == Outcome.RIGHT_PERSON, Outcome(t["outcome"]))
+            for t in row["tries"] or ()
         )  # fmt: skip
-        history = History(tried, numbers, loan["lost_since"], self._law.do_not_contact, self._law.zone)
-        for rank, row in enumerate(loan["rows"], 1):
-            to_debtor, origin = bool(row["own"]), sentences.sources(row)
-            call = Call(
-                row["phone"], loan["loan_id"], "debtor" if to_debtor else "third_person", (self._law.zone,),
-                sentences.related(row), frozenset(origin),
-            )  # fmt: skip
-            decision = may_contact(history, call, self._law.policies, self._morning)
-            if row["refused"] and decision.rule != Rule.DO_NOT_CONTACT:  # whoever refused, about whomever
-                decision = Decision(False, Rule.REFUSED, decision.policy, None)
-            yield {
-                "loan_id": loan["loan_id"], "applicant_id": loan["applicant_id"], "person_id": loan["person_id"],
-                "as_of_date": self._at.date(), "rank": rank, "phone": row["phone"], "route": sentences.route(row),
-                "via": sentences.via(row), "probability": row["probability"], "allowed": decision.allowed,
-                "rule": decision.rule, "next_allowed_at": decision.next_allowed,
-                "evidence": json.dumps(sentences.evidence(row)), "holdout": held_out(loan["loan_id"]),
-                "call_to": call.to, "related": call.related, "sources": origin,
-            }  # fmt: skip
+        history = History(tried, numbers, row["lost_since"], self._law.do_not_contact, self._law.zone)
+        origin, related = sentences.sources(row), sentences.related(row)
+        call = Call(
+            phone, loan_id, "debtor" if to_debtor else "third_person", (self._law.zone,), related, frozenset(origin)
+        )
+        decision = may_contact(history, call, self._law.policies, self._morning)
+        if row["refused"] and decision.rule != Rule.DO_NOT_CONTACT:  # whoever refused, about whomever
+            decision = Decision(False, Rule.REFUSED, decision.policy, None)
+        return (
+            loan_id, row["applicant_id"], row["person_id"], self._day, row["rank"], phone, sentences.route(row),
+            sentences.via(row), row["probability"], decision.allowed, decision.rule, decision.next_allowed,
+            json.dumps(sentences.evidence(row)), held_out(loan_id), call.to, related, origin,
+        )  # fmt: skip
 
 
 _TEXTS = pa.list_(pa.string())

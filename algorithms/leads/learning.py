@@ -64,6 +64,7 @@ def learned(records: Records, rules: LeadRules, made_here: pl.DataFrame | None =
         return Learned(rules.weights, 0)
     numbered = sets["person_id"].rank("dense").to_numpy().astype(np.int64) - 1
     x, x0 = (np.array(sets[name].to_list(), np.float64) for name in ("x", "x0"))
+    x, x0 = np.pad(x, ((0, 0), (x0.shape[1], 0))), np.pad(x0, ((0, 0), (0, x.shape[1])))  # in the order of all weights
     return Learned(fit(x, x0, numbered, sets["chosen"].to_numpy(), rules), int(numbered[-1]) + 1)
 
 

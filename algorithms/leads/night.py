@@ -16,6 +16,7 @@ from algorithms.leads.links import Links, with_links
 from algorithms.leads.records import Records
 from graph.lake import Lake, has_table
 
+MANY = 50_000  # persons asked about, from which it pays to put rows in order first
 _CANDIDATE = ("person_id", "phone", "own", "role", "terms", "x", "x0", "right", "reach", "probability", "harm", "score")
 
 
@@ -43,27 +44,34 @@ def find_leads(
         algorithms.leads.blend.LeadRulesError: the rules cannot be used.
     """
     rules = blend.read_rules()
-    records = Records(spark, lake, at)
-    weights = learned(records, rules, made_here)
-    asked = records.keep(state.asked_persons(records))
-    if asked.isEmpty() and not has_table(lake.results("contact_states")):
-        return dict.fromkeys(("loans_looked_for", "loans_with_lead", "loans_allowed", "rows_out"), 0) | {"states": {}}
-    owners = records.keep(ownership.phone_ownership(records, asked))
-    states = records.keep(state.contact_states(records, owners))
-    people = records.keep(candidates.silent_people(states, owners))
-    old = records.keep(candidates.old_numbers(people, owners))
-    known = records.keep(evidence.lead_evidence(records, people, old))
-    linked, said = with_links(records, people, old, known, links)
-    told = records.keep(blend.terms(linked, rules))  # in steps: one projection of both is too long to be compiled
-    ranked = records.keep(blend.ranked(told, rules, weights.weights))
-    chosen = named(ranked, rules)
-    found = records.keep(leads(chosen, states, records.attempts, law, at))
-    _save(with_proof(states), lake, "contact_states", day)
-    _save(told_of(owners), lake, "phone_ownership", day)
-    kept = ranked.withColumn("terms", F.lit(rules.digest)).select(*_CANDIDATE)
-    _write(kept, str(lake.features("lead_candidates")), day)
-    _save(found, lake, "leads", day)
-    return counts(states, found) | {"learned_from": weights.borrowers} | ({"links": said} if said else {})
+    with Records(spark, lake, at) as records:
+        weights = learned(records, rules, made_here)
+        loans = records.keep(state.asked_loans(records))
+        asked = records.keep(loans.select("person_id").distinct())
+        persons = asked.count()
+        if not persons and not has_table(lake.results("contact_states")):
+            return dict.fromkeys(("loans_looked_for", "loans_with_lead", "loans_allowed", "rows_out"), 0) | {
+                "states": {}
+            }
+        if persons >= MANY:
+            records.expect_many()
+        owners = records.keep(ownership.phone_ownership(records, asked))
+        states = records.keep(state.contact_states(records, loans, owners))
+        people = records.keep(candidates.silent_people(states, owners))
+        old = records.keep(candidates.old_numbers(people, owners))
+        known = evidence.lead_evidence(records, people, old)
+        linked, said = with_links(records, people, old, known, links)
+        told = records.keep(blend.terms(linked, rules), by="person_id")  # one projection of both is too long to compile
+        known.unpersist()
+        ranked = records.keep(blend.ranked(told, rules, weights.weights), by="person_id")
+        told.unpersist()
+        found = records.keep(leads(named(ranked, rules), states, records.attempts, law, at))
+        _save(with_proof(states), lake, "contact_states", day)
+        _save(told_of(owners), lake, "phone_ownership", day)
+        kept = ranked.withColumn("terms", F.lit(rules.digest)).select(*_CANDIDATE)
+        _write(kept, str(lake.features("lead_candidates")), day)
+        _save(found, lake, "leads", day)
+        return counts(states, found) | {"learned_from": weights.borrowers} | ({"links": said} if said else {})
 
 
 def counts(states: DataFrame, found: DataFrame) -> dict[str, Any]:

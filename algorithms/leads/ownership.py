@@ -46,11 +46,10 @@ def phone_ownership(records: Records, asked: DataFrame) -> DataFrame:
     )
     held = records.keep(held.join(_reached(records, held), ["person_id", "phone"], "left"))
     held = held.withColumn("confirmed_at", F.coalesce(F.greatest("stated_at", "reached_at"), "known_from"))
-    phones = held.select("phone").distinct()
     told = (
         held.join(_reports(records, held), ["person_id", "phone"], "left")
         .join(_others(records, held), ["person_id", "phone"], "left")
-        .join(_calls(records, held, phones), ["person_id", "phone"], "left")
+        .join(_calls(records, held), ["person_id", "phone"], "left")
     )
     now = F.lit(records.at)
     long_ago = now - F.expr(f"INTERVAL {SILENT_DAYS} DAYS")
@@ -140,12 +139,11 @@ def _others(records: Records, held: DataFrame) -> DataFrame:
     return pairs.groupBy("person_id", "phone").agg(F.min("at").alias("other_at"))
 
 
-def _calls(records: Records, held: DataFrame, phones: DataFrame) -> DataFrame:
+def _calls(records: Records, held: DataFrame) -> DataFrame:
     """When the number last talked, and how far its circle after the last confirmation is that of before."""
-    talks = records.talks(phones).where("seconds > 0")
     per_partner = (
-        held.select("person_id", "phone", "confirmed_at")
-        .join(talks, "phone")
+        records.talks_of(held.select("person_id", "phone", "confirmed_at"))
+        .where("seconds > 0")
         .groupBy("person_id", "phone", "other")
         .agg(
             F.max("at").alias("talked_at"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cached_property
+from typing import Self
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -29,15 +30,45 @@ _RAW = {
 
 
 class Records:
-    """Rows known at `at` (inclusive), persons in place of applicants; a source never delivered has no rows."""
+    """Rows known at `at` (inclusive), persons in place of applicants; a source never delivered has no rows.
+
+    Used in a `with`, at whose end what was kept by a column is let go.
+    """
 
     def __init__(self, spark: SparkSession, lake: Lake, at: datetime):
         self.spark, self.lake, self.at = spark, lake, as_of.utc(at)
+        self.many = False
         self._read: dict[str, DataFrame] = {}  # to ask a table's log for its files takes longer than small tables do
+        self._held: list[DataFrame] = []
 
-    def keep(self, rows: DataFrame) -> DataFrame:
-        """Return `rows`, computed once, here and now, cut off from how they were made: several steps read them."""
-        return rows.localCheckpoint()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for rows in self._held:
+            rows.unpersist()
+
+    def keep(self, rows: DataFrame, by: str | None = None) -> DataFrame:
+        """Return `rows`, computed once, here and now: several steps read them.
+
+        Args:
+            by: a column by which `many` rows are put `together`, and held until the end or until they are unpersisted.
+                Others are cut off from how they were made: their plans are shorter.
+        """
+        if by is None or not self.many:
+            return rows.localCheckpoint()
+        kept = self.together(rows, by).persist()
+        kept.count()
+        self._held.append(kept)
+        return kept
+
+    def together(self, rows: DataFrame, by: str) -> DataFrame:
+        """Return `rows`, if there are `many`, with equal values of a column in one place: the same for all rows that
+        this is asked of, so that joining and grouping by the column moves none of them.
+        """
+        return (
+            rows.repartition(int(str(self.spark.conf.get("spark.sql.shuffle.partitions"))), by) if self.many else rows
+        )
 
     @cached_property
     def persons(self) -> DataFrame:
@@ -101,23 +132,27 @@ class Records:
         alone = alone.withColumns({"held_from": none, "held_to": none, "answered": F.lit(True)})
         return self.keep(told.withColumn("answered", F.lit(False)).unionByName(alone))
 
-    def talks(self, phones: DataFrame, *, once: bool = False) -> DataFrame:
-        """Return the calls of some numbers, each seen from their end: `phone`, `other`, `at`, `seconds`, `out`.
+    @cached_property
+    def talks(self) -> DataFrame:
+        """Every call, seen from both its ends: `phone`, `other`, `at`, `seconds`, `out`.
 
-        Args:
-            phones: `phone` (key).
-            once: a call that stands in both parties' logs is one row; to count calls.
+        A call that stands in both parties' logs is there twice.
         """
         calls = self.events("called").select("src", "dst", "at", F.col("duration_s").alias("seconds"))
-        asked = phones.select("phone")
-        out = calls.join(asked, calls["src"] == asked["phone"]).select(
-            "phone", F.col("dst").alias("other"), "at", "seconds", F.lit(True).alias("out")
-        )
-        into = calls.join(asked, calls["dst"] == asked["phone"]).select(
-            "phone", F.col("src").alias("other"), "at", "seconds", F.lit(False).alias("out")
-        )
-        both = out.unionByName(into)
-        return both.distinct() if once else both
+        out = calls.select(F.col("src").alias("phone"), F.col("dst").alias("other"), "at", "seconds", F.lit(True))
+        into = calls.select(F.col("dst").alias("phone"), F.col("src").alias("other"), "at", "seconds", F.lit(False))
+        return out.union(into).toDF("phone", "other", "at", "seconds", "out")
+
+    def expect_many(self) -> None:
+        """Prepare for questions about very many persons: put rows together by what they are asked by, and all calls by
+        their numbers, instead of looking through them at every question.
+        """
+        self.many = True
+        self.talks = self.keep(self.talks, by="phone")
+
+    def talks_of(self, rows: DataFrame) -> DataFrame:
+        """Return `rows`, which have a `phone`, beside each call of it as `talks` tells it."""
+        return self.talks.join(rows.hint("shuffle_hash") if self.many else rows, "phone")
 
     @cached_property
     def phone_kinds(self) -> DataFrame:

@@ -29,16 +29,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def asked_persons(records: Records) -> DataFrame:
-    """Return `person_id` (key) of everybody with a loan that is overdue or was called about."""
-    return _loans(records).where("overdue_cny > 0 OR called").select("person_id").distinct()
-
-
-def contact_states(records: Records, ownership: DataFrame) -> DataFrame:
+def contact_states(records: Records, loans: DataFrame, ownership: DataFrame) -> DataFrame:
     """Return the state of contact of each loan that is overdue or was called about.
 
     Args:
-        ownership: of the persons of `asked_persons`, as `phone_ownership` returns it.
+        loans: `asked_loans`.
+        ownership: of their persons, as `phone_ownership` returns it.
 
     Returns:
         One row a loan: `loan_id` (key) and the columns of `COLUMNS`. `state` is `reachable`, `doubtful`, `lost`,
@@ -48,7 +44,6 @@ def contact_states(records: Records, ownership: DataFrame) -> DataFrame:
         own as known before the first failure, `failed_numbers` those of them that gave out, `new_numbers` those that
         became known since and were not tried yet.
     """
-    loans = records.keep(_loans(records).where("overdue_cny > 0 OR called"))
     people = _people(records, ownership, loans)
     told = loans.drop("overdue_since").join(people, "person_id", "left")
     right, refused = F.col("last_right_at"), F.col("last_refused_at")
@@ -79,8 +74,10 @@ def contact_states(records: Records, ownership: DataFrame) -> DataFrame:
     )
 
 
-def _loans(records: Records) -> DataFrame:
-    """One row a loan: `loan_id` (key), persons, `status`, `overdue_cny`, `overdue_since`, `called`."""
+def asked_loans(records: Records) -> DataFrame:
+    """Return the loans that are overdue or were called about: `loan_id` (key), persons, `status`, `overdue_cny`,
+    `overdue_since`, `called`.
+    """
     now = F.lit(records.at)
     dues = records.raw("repayments")
     paid = F.coalesce(F.col("paid_at") <= now, F.lit(False))
@@ -95,6 +92,7 @@ def _loans(records: Records) -> DataFrame:
         loans.join(sums, "loan_id", "left").join(called, "loan_id", "left")
         .withColumn("overdue_cny", F.coalesce("overdue_cny", F.lit(0.0)))
         .withColumn("called", F.coalesce("called", F.lit(False)))
+        .where("overdue_cny > 0 OR called")
     )  # fmt: skip
 
 
