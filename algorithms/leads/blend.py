@@ -21,7 +21,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 RULES = Path(__file__).parents[1] / "rules" / "leads.yml"
-_ONE = 2.0**50  # leaves room for 8,000 candidates of a borrower
+_ONE = 2.0**44  # leaves room for 500,000 candidates of a borrower
 
 
 class LeadRulesError(Exception):
@@ -63,15 +63,15 @@ class LeadRules(_Strict):
     most: int = Field(ge=1)
     minimum_choices: int = Field(ge=1)
     prior_choices: float = Field(gt=0)
-    nobody: tuple[Term, ...]
-    own: tuple[Term, ...]
-    others: tuple[Term, ...]
+    nobody: tuple[Term, ...] = Field(min_length=1)
+    own: tuple[Term, ...] = Field(min_length=1)
+    others: tuple[Term, ...] = Field(min_length=1)
     reach: tuple[Factor, ...]
     harm: tuple[Harm, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all terms, in the order of the columns of `terms`."""
+        """Names of all terms: those of `nobody`, which `terms` puts into `x0`, then those of `x`."""
         return tuple(term.name for term in (*self.nobody, *self.own, *self.others))
 
     @property
@@ -139,7 +139,7 @@ def ranked(told: DataFrame, rules: LeadRules, weights: NDArray[np.float64]) -> D
         harm = F.when(F.expr(rule.when), F.lit(rule.value)).otherwise(harm)
     worth = told.withColumns({"_u": utility, "_0": outside})
     # Added up as whole numbers, so that the order of the rows does not show in the last digits.
-    top = worth.withColumn("_top", F.greatest(F.max("_u").over(person), F.col("_0")))
+    top = worth.withColumn("_top", F.max(F.greatest("_u", "_0")).over(person))
     mass = top.withColumns({"_u": F.exp(F.col("_u") - F.col("_top")), "_0": F.exp(F.col("_0") - F.col("_top"))})
     all_of = F.sum((F.col("_u") * _ONE).cast("long")).over(person) / _ONE
     shared = mass.withColumn("right", F.col("_u") / (all_of + F.col("_0"))).drop("_u", "_0", "_top")

@@ -124,9 +124,7 @@ def same_human(records: Records, people: DataFrame) -> Road:
     both = same.union(same.select("dst", "src")).toDF("person_id", "other").distinct()
     numbers = applied.select(F.col("person_id").alias("other"), "phone", F.col("applied_at").alias("at"))
     parts.append(_since(since.join(both, "person_id").join(numbers, "other"), "match", F.array("other")))
-    order = F.array(
-        *(F.lit(name) for name in ("name_and_birth_date", "bank_card", "match", "id_number", "answered", "own_record"))
-    )
+    order = F.array(*(F.lit(name) for name in _IDENTITIES))
     best = F.max(F.struct(F.array_position(order, F.col("identity")), "at", "identity", "via")).alias("_")
     road = reduce(DataFrame.unionByName, parts).groupBy("person_id", "phone").agg(best)
     return road.select("person_id", "phone", "_.via", "_.identity", F.col("_.at").alias("identity_at"))
@@ -140,11 +138,14 @@ def _since(pairs: DataFrame, identity: str, via: Column) -> DataFrame:
 
 
 def entries_of(records: Records, old: DataFrame) -> DataFrame:
-    """Return where old numbers stand in address books: `person_id`, `owner`, `contact_name`, `at`."""
+    """Return where old numbers stand in address books, the first time: `person_id`, `owner`, `contact_name` (together
+    the key), `at`.
+    """
     books = records.events("lists_contact").select(
         F.col("src").alias("owner"), F.col("dst").alias("phone"), "contact_name", "at"
     )
-    return books.join(old.select("person_id", "phone"), "phone").drop("phone")
+    found = books.join(old.select("person_id", "phone"), "phone")
+    return found.groupBy("person_id", "owner", "contact_name").agg(F.min("at").alias("at"))
 
 
 def friends_books(records: Records, people: DataFrame, entries: DataFrame) -> Road:
@@ -160,19 +161,18 @@ def friends_books(records: Records, people: DataFrame, entries: DataFrame) -> Ro
         book came with both).
     """
     named = F.col("contact_name").like("nam_%")
-    knew = entries.where(named & (F.col("owner") != F.col("person_id"))).groupBy(
-        "person_id", "owner", "contact_name"
-    ).agg(F.min("at").alias("old_at")).join(people.select("person_id", "silent_from", "ever"), "person_id")  # fmt: skip
+    knew = entries.where(named & (F.col("owner") != F.col("person_id"))).withColumnRenamed("at", "old_at")
+    knew = knew.join(people.select("person_id", "silent_from", "ever"), "person_id")
     books = records.events("lists_contact").where(named).select(
         F.col("src").alias("owner"), "contact_name", F.col("dst").alias("new"), "at"
     )  # fmt: skip
     now = books.join(knew.select("owner").distinct(), "owner", "left_semi").groupBy("owner", "contact_name", "new").agg(
         F.min("at").alias("at")
     )  # fmt: skip
-    listed = knew.join(now, ["owner", "contact_name"])
+    beside = knew.join(now, ["owner", "contact_name"])
     several = F.count("*").over(Window.partitionBy("person_id", "owner", "contact_name"))
     fresh = (F.col("at") > F.col("silent_from")) & ~F.array_contains("ever", F.col("new"))
-    found = listed.withColumn("several", several).where(fresh & (F.col("several") <= 4))
+    found = beside.withColumn("several", several).where(fresh & (F.col("several") <= 4))
     later = F.when(F.col("at") > F.col("old_at"), F.col("owner"))
     return found.groupBy("person_id", F.col("new").alias("phone")).agg(
         F.slice(F.sort_array(F.collect_set("owner")), 1, 5).alias("via"),
@@ -182,7 +182,8 @@ def friends_books(records: Records, people: DataFrame, entries: DataFrame) -> Ro
 
 
 def circle(records: Records, old: DataFrame, zone: str = "Asia/Shanghai") -> DataFrame:
-    """Return with whom the old numbers talked before they failed, hubs aside: the calling fingerprint; and since.
+    """Return with whom the old numbers talked before they failed, hubs and each other aside: the calling fingerprint;
+    and since.
 
     Calls of a number after it passed on to somebody else are that person's.
 
@@ -191,10 +192,10 @@ def circle(records: Records, old: DataFrame, zone: str = "Asia/Shanghai") -> Dat
 
     Returns:
         `person_id`, `other` (together the key), `touch_count` (answered calls since the first failure), and of before:
-        `calls`, `answered`, `seconds`, `outs`, `ins`, `last_at`,
-        `working` (calls on working days from 9 to 18 in `zone`), `said` (answered calls, each halved every
-        `HALF_LIFE_DAYS` before the failure and grown by its length), `share` of all that was said, and `place` by it,
-        from 1. `called_by` is one of the old numbers that called the other, `called_to` one that the other called.
+        `calls`, `answered`, `outs`, `ins`, `last_at`, `working` (calls on working days from 9 to 18 in `zone`), `said`
+        (answered calls, each halved every `HALF_LIFE_DAYS` before the failure and grown by its length), `share` of all
+        that was said, and `place` by it, from 1. `called_by` is one of the old numbers that called the other,
+        `called_to` one that the other called.
     """
     talks = records.talks_of(old).where("held_to IS NULL OR at < held_to").distinct()  # a call in both logs is one
     talks = talks.join(records.barred.select(F.col("id").alias("other")), "other", "left_anti")
@@ -216,6 +217,8 @@ def circle(records: Records, old: DataFrame, zone: str = "Asia/Shanghai") -> Dat
         F.max(F.when(before & ~F.col("out"), F.col("phone"))).alias("called_to"),
         _total(F.when(before, F.pow(F.lit(2.0), -age_days / HALF_LIFE_DAYS) * said).otherwise(0.0)).alias("said"),
     )  # fmt: skip
+    own = old.select("person_id", F.col("phone").alias("other"))  # who calls from one number to another talks to nobody
+    sums = sums.join(own, ["person_id", "other"], "left_anti")
     mine = Window.partitionBy("person_id")
     whole = F.sum(_billionths("said")).over(mine) / _BILLION + LITTLE_SAID
     return sums.withColumn("share", F.col("said") / whole).withColumn(
@@ -297,7 +300,8 @@ def side_by_side(parts: list[DataFrame], several: DataFrame | None = None) -> Da
         part.select(*key, F.struct(*names).alias(f"_{i}"))
         for i, (part, names) in enumerate(zip(parts, told, strict=True))
     ]
-    rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), ([several] if several else []) + packed)
+    every = packed if several is None else [several, *packed]
+    rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), every)
     one = rows.groupBy(*key).agg(*(F.max(name).alias(name) for name in rows.columns if name not in key))
     of_each = [F.col(f"_{i}.{name}") for i, names in enumerate(told) for name in names]
     return one.select(*(name for name in one.columns if not name.startswith("_")), *of_each)

@@ -1,7 +1,6 @@
 """What is known of each candidate number, side by side: one row for each borrower and number, from all roads.
 
-Who may not be asked is taken out here: the borrower's old numbers, hubs and service numbers, members of a ring that the
-borrower is in, and people known as fraudsters.
+Who may not be asked is taken out here: hubs and service numbers, members of rings, and people known as fraudsters.
 """
 
 from __future__ import annotations
@@ -34,13 +33,12 @@ def lead_evidence(records: Records, people: DataFrame, old: DataFrame) -> DataFr
     """
     partners = records.keep(candidates.circle(records, old), by="person_id")
     entries = records.keep(candidates.entries_of(records, old))
-    roads = {
-        "handset": candidates.same_handset(records, people),
-        "identity": candidates.same_human(records, people),
-        "books": candidates.friends_books(records, people, entries),
-        "circle": candidates.calling_circle(records, people, partners),
-    }
-    on_road = [records.keep(road.withColumnRenamed("via", f"via_{name}")) for name, road in roads.items()]
+    roads = (
+        candidates.same_handset(records, people), candidates.same_human(records, people),
+        candidates.friends_books(records, people, entries), candidates.calling_circle(records, people, partners),
+    )  # fmt: skip
+    named = zip(candidates.ROADS, roads, strict=True)
+    on_road = [records.keep(road.withColumnRenamed("via", f"via_{name}")) for name, road in named]
     parts = [candidates.talked(partners), *(records.together(road, "person_id") for road in on_road)]
     every = candidates.side_by_side(parts, candidates.listed(records, people))
     rows = records.keep(candidates.worth_a_look(every).where("phone LIKE 'tel_%'"), by="person_id")
@@ -110,14 +108,11 @@ def _of_numbers(records: Records, rows: DataFrame, entries: DataFrame) -> tuple[
         `alive_at` and `changed_hands_at` of every candidate but services and hubs, kept by person; and of those of whom
         any of it is known: `stated_by_other`, `dishonest`, `mutual`, `failed_tries`, `invalid`, `refused`.
     """
-    pairs = records.keep(rows.select("person_id", "phone"), by="phone")
-    asked = pairs.select("phone").distinct()
     services = records.phone_kinds.where("kind = 'service'").select("phone")
     out = services.unionByName(records.barred.select(F.col("id").alias("phone"))).distinct()
-    dense = (
-        pairs.join(out, "phone", "left_anti")
-        .join(_life(records, asked), "phone", "left").join(_passed_on(records, asked), "phone", "left")
-    )  # fmt: skip
+    pairs = records.keep(rows.select("person_id", "phone").join(out, "phone", "left_anti"), by="phone")
+    asked = pairs.select("phone").distinct()
+    dense = pairs.join(_life(records, asked), "phone", "left").join(_passed_on(records, asked), "phone", "left")
     numbers = records.keep(dense, by="person_id")
     sparse = records.keep(candidates.side_by_side([_owners(records, pairs, entries), _tries(records, pairs)]))
     pairs.unpersist()

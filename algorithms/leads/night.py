@@ -54,12 +54,13 @@ def find_leads(
                 "states": {}
             }
         if persons >= MANY:
-            records.expect_many()
+            records.expect_many(persons)
         owners = records.keep(ownership.phone_ownership(records, asked))
         states = records.keep(state.contact_states(records, loans, owners))
         people = records.keep(candidates.silent_people(states, owners))
         old = records.keep(candidates.old_numbers(people, owners))
         known = evidence.lead_evidence(records, people, old)
+        records.talks.unpersist()
         linked, said = with_links(records, people, old, known, links)
         told = records.keep(blend.terms(linked, rules), by="person_id")  # one projection of both is too long to compile
         known.unpersist()

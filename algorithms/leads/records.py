@@ -29,6 +29,9 @@ _RAW = {
 }  # fmt: skip
 
 
+_PERSONS_IN_A_PLACE = 60_000  # with some million calls and half a million candidates, which are looked up in memory
+
+
 class Records:
     """Rows known at `at` (inclusive), persons in place of applicants; a source never delivered has no rows.
 
@@ -37,7 +40,7 @@ class Records:
 
     def __init__(self, spark: SparkSession, lake: Lake, at: datetime):
         self.spark, self.lake, self.at = spark, lake, as_of.utc(at)
-        self.many = False
+        self._places = 0  # in which rows are put together; 0: few are asked about, and none are
         self._read: dict[str, DataFrame] = {}  # to ask a table's log for its files takes longer than small tables do
         self._held: list[DataFrame] = []
 
@@ -52,23 +55,21 @@ class Records:
         """Return `rows`, computed once, here and now: several steps read them.
 
         Args:
-            by: a column by which `many` rows are put `together`, and held until the end or until they are unpersisted.
-                Others are cut off from how they were made: their plans are shorter.
+            by: a column by which rows are put `together` where many are expected, and held until the end or until they
+                are unpersisted. All others are cut off from how they were made: their plans are shorter.
         """
-        if by is None or not self.many:
+        if by is None or not self._places:
             return rows.localCheckpoint()
         kept = self.together(rows, by).persist()
-        kept.count()
         self._held.append(kept)
+        kept.count()
         return kept
 
     def together(self, rows: DataFrame, by: str) -> DataFrame:
-        """Return `rows`, if there are `many`, with equal values of a column in one place: the same for all rows that
-        this is asked of, so that joining and grouping by the column moves none of them.
+        """Return `rows`, where many are expected, with equal values of a column in one place: the same for all rows
+        that this is asked of, so that joining and grouping by the column moves none of them.
         """
-        return (
-            rows.repartition(int(str(self.spark.conf.get("spark.sql.shuffle.partitions"))), by) if self.many else rows
-        )
+        return rows.repartition(self._places, by) if self._places else rows
 
     @cached_property
     def persons(self) -> DataFrame:
@@ -143,16 +144,17 @@ class Records:
         into = calls.select(F.col("dst").alias("phone"), F.col("src").alias("other"), "at", "seconds", F.lit(False))
         return out.union(into).toDF("phone", "other", "at", "seconds", "out")
 
-    def expect_many(self) -> None:
+    def expect_many(self, persons: int) -> None:
         """Prepare for questions about very many persons: put rows together by what they are asked by, and all calls by
         their numbers, instead of looking through them at every question.
         """
-        self.many = True
+        usual = int(str(self.spark.conf.get("spark.sql.shuffle.partitions")))
+        self._places = max(usual, persons // _PERSONS_IN_A_PLACE + 1)
         self.talks = self.keep(self.talks, by="phone")
 
     def talks_of(self, rows: DataFrame) -> DataFrame:
         """Return `rows`, which have a `phone`, beside each call of it as `talks` tells it."""
-        return self.talks.join(rows.hint("shuffle_hash") if self.many else rows, "phone")
+        return self.talks.join(rows.hint("shuffle_hash") if self._places else rows, "phone")
 
     @cached_property
     def phone_kinds(self) -> DataFrame:

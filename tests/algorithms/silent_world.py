@@ -211,6 +211,19 @@ def silent_world() -> SilentWorld:
     w.talks("husband", w.old("wife"), times=2)
     w.edge("device_holds_sim", "dev_husband", "sim_wife", days(5))
     w.card(w.old("wife"), "sim_wife", days(5))
+    # A friend notes a number under the borrower's name that the borrower has long listed: a flat mate's.
+    w.borrows("flat")
+    w.attempts("flat", *FAILED)
+    w.applies("flat-friend")
+    w.contact("flat-friend", w.old("flat"), "nam_sun")
+    w.contact("flat-friend", w.new("flat"), "nam_sun", at=days(15))
+    w.contact("flat", w.new("flat"), "nam_zhou")
+    # Two numbers of one borrower, who calls from one to the other.
+    w.borrows("two")
+    w.applies("two", phone="tel_two")
+    w.talks("two", "tel_two")
+    w.attempts("two", *FAILED)
+    w.attempts("two", *FAILED, phone="tel_two", start=11)
     # One landlord of two borrowers refused about the first.
     for name in ("tenant", "neighbor"):
         w.borrows(name)

@@ -155,9 +155,19 @@ def test_who_refused_about_one_borrower_is_not_called_about_another(found):
     assert set(asked["rule"]) == {"refused"}
 
 
-def test_the_number_of_who_now_uses_the_borrowers_handset_is_never_called_as_the_borrowers(found):
-    asked = found.leads.filter((pl.col("loan_id") == "L-husband") & (pl.col("phone") == SilentWorld.old("wife")))
+@pytest.mark.parametrize(("name", "phone"), [("husband", SilentWorld.old("wife")), ("flat", SilentWorld.new("flat"))])
+def test_a_number_that_the_borrower_talked_with_or_listed_is_never_called_as_the_borrowers(found, name, phone):
+    rows = found.table(found.lake.features("lead_candidates"))
+    known = rows.filter((pl.col("person_id") == f"per_{name}") & (pl.col("phone") == phone))
+    assert known["own"].to_list() == [False]
+    asked = found.leads.filter((pl.col("loan_id") == f"L-{name}") & (pl.col("phone") == phone))
     assert set(asked["call_to"]) <= {"third_person"}
+
+
+def test_own_old_numbers_that_call_each_other_are_nobody_to_ask(found):
+    assert found.state("two")["state"] == "lost"
+    rows = found.table(found.lake.features("lead_candidates"))
+    assert not rows.filter(pl.col("phone").is_in(["tel_two", SilentWorld.old("two")])).height
 
 
 def test_every_relationship_and_node_of_the_evidence_stands_in_the_graph_of_that_day(spark, found):
