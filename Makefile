@@ -7,7 +7,7 @@ LANDING ?= .local/demo/landing
 LAKE ?= .local/demo/lake
 MAPPING ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-with-spark test-without-spark drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn bench-models bench-leads bench-contacts bench-explorer explorer notebooks gnn needs graph ingest jobs tests docs benchmarks
+.PHONY: help demo test drill check format models nightly server-start server-stop lock clean bench-ingest bench-algorithms bench-rings bench-gnn bench-models bench-leads bench-contacts bench-explorer explorer notebooks gnn needs graph ingest jobs tests docs benchmarks
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -16,14 +16,7 @@ demo: .venv/.spark .venv/.explorer ## a small synthetic world, one whole night, 
 	@$(BIN)/python -m jobs demo
 
 test: .venv/.dev check ## the whole suite: style, types, import rules, tests
-	@echo "Tests with Spark and those without run beside each other; each half is shown when it ends."
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-with-spark test-without-spark
-
-test-with-spark: .venv/.dev
-	$(BIN)/python -m pytest -m "spark and not drill"
-
-test-without-spark: .venv/.dev
-	$(BIN)/python -m pytest -m "not spark and not drill"
+	$(BIN)/python -m pytest
 
 drill: .venv/.dev ## whole nights, and nights that are killed and resumed, notebooks, a million calls through the gate (about 20 minutes)
 	$(BIN)/python -m benchmarks.drill
